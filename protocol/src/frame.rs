@@ -1,0 +1,278 @@
+//! Frames: a fixed little-endian header, a postcard body, and after the logon a MAC.
+//!
+//! ```text
+//! offset size
+//!      0    2  magic "TG"
+//!      2    1  version (1)
+//!      3    1  kind
+//!      4    4  body length in bytes
+//!      8    8  sequence, per direction, from 1 in each connection
+//!     16    n  body (postcard)
+//!   16+n   32  MAC over bytes 0 … 16+n (all kinds from welcome on)
+//! ```
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::mac::{FrameMac, TAG_BYTES};
+use crate::reject::Code;
+
+/// The first bytes of every frame.
+pub const MAGIC: [u8; 2] = *b"TG";
+/// The version of the frames described here.
+pub const VERSION: u8 = 1;
+/// Bytes of a header.
+pub const HEADER_BYTES: usize = 16;
+/// The longest body of any frame this version defines. Checked before anything else is read.
+pub const BODY_BYTES_MAX: usize = 1024;
+/// The longest frame.
+pub const FRAME_BYTES_MAX: usize = HEADER_BYTES + BODY_BYTES_MAX + TAG_BYTES;
+
+/// What a frame's body is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+pub enum FrameKind {
+    /// Client: who I am. No MAC.
+    Hello = 1,
+    /// Gateway: prove it. No MAC.
+    Challenge = 2,
+    /// Client: the proof. No MAC.
+    Proof = 3,
+    /// Gateway: logged on; the first frame with a MAC.
+    Welcome = 4,
+    /// Gateway: no session, and why. No MAC, so it proves nothing.
+    Refusal = 5,
+    /// Client: a command.
+    Command = 16,
+    /// Gateway: a numbered event.
+    Event = 32,
+    /// Gateway: a direct answer.
+    Answer = 33,
+    /// Either: the session ends, and why.
+    Goodbye = 48,
+}
+
+impl FrameKind {
+    /// The kind with this number.
+    #[inline]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::Hello,
+            2 => Self::Challenge,
+            3 => Self::Proof,
+            4 => Self::Welcome,
+            5 => Self::Refusal,
+            16 => Self::Command,
+            32 => Self::Event,
+            33 => Self::Answer,
+            48 => Self::Goodbye,
+            _ => return None,
+        })
+    }
+
+    /// True when frames of this kind end with a MAC.
+    #[inline]
+    pub fn has_mac(self) -> bool {
+        !matches!(self, Self::Hello | Self::Challenge | Self::Proof | Self::Refusal)
+    }
+}
+
+/// A frame's header.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Header {
+    /// What the body is.
+    pub kind: FrameKind,
+    /// Bytes of the body, at most [`BODY_BYTES_MAX`].
+    pub body_bytes: usize,
+    /// The frame's number in its direction of this connection, from 1.
+    pub sequence: u64,
+}
+
+impl Header {
+    /// Reads a header: magic, version, kind and length are checked, in this order.
+    #[inline]
+    pub fn parse(bytes: &[u8; HEADER_BYTES]) -> Result<Self, Code> {
+        if bytes[..2] != MAGIC {
+            return Err(Code::FrameMagic);
+        }
+        if bytes[2] != VERSION {
+            return Err(Code::FrameVersion);
+        }
+        let kind = FrameKind::from_number(bytes[3]).ok_or(Code::FrameKind)?;
+        let body_bytes = u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]) as usize;
+        if body_bytes > BODY_BYTES_MAX {
+            return Err(Code::FrameTooLarge);
+        }
+        let sequence = bytes.last_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        Ok(Self { kind, body_bytes, sequence })
+    }
+
+    /// Bytes of the whole frame.
+    #[inline]
+    pub fn frame_bytes(&self) -> usize {
+        HEADER_BYTES + self.body_bytes + if self.kind.has_mac() { TAG_BYTES } else { 0 }
+    }
+
+    fn write(&self, out: &mut [u8]) {
+        out[..2].copy_from_slice(&MAGIC);
+        out[2] = VERSION;
+        out[3] = self.kind as u8;
+        out[4..8].copy_from_slice(&(self.body_bytes as u32).to_le_bytes());
+        out[8..16].copy_from_slice(&self.sequence.to_le_bytes());
+    }
+}
+
+/// A whole frame, split into its parts.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// The header.
+    pub header: Header,
+    /// Header and body: what the MAC covers.
+    pub covered: &'a [u8],
+    /// The MAC; absent in the frames of a logon.
+    pub tag: Option<&'a [u8; TAG_BYTES]>,
+}
+
+impl<'a> Frame<'a> {
+    /// The first frame in `bytes`; `Ok(None)` when more bytes are needed.
+    #[inline]
+    pub fn split(bytes: &'a [u8]) -> Result<Option<Self>, Code> {
+        let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else {
+            return refuse_early(bytes);
+        };
+        let header = Header::parse(header)?;
+        if bytes.len() < header.frame_bytes() {
+            return Ok(None);
+        }
+        let (covered, rest) = bytes.split_at(HEADER_BYTES + header.body_bytes);
+        let tag = if header.kind.has_mac() { rest.first_chunk::<TAG_BYTES>() } else { None };
+        Ok(Some(Self { header, covered, tag }))
+    }
+
+    /// The body, decoded; bytes left over are an error.
+    #[inline]
+    pub fn body<T: DeserializeOwned>(&self) -> Result<T, Code> {
+        match postcard::take_from_bytes(&self.covered[HEADER_BYTES..]) {
+            Ok((body, [])) => Ok(body),
+            _ => Err(Code::FrameBody),
+        }
+    }
+
+    /// Checks MAC and sequence of a frame that must have both.
+    #[inline]
+    pub fn authenticate(&self, mac: &FrameMac, expected_sequence: u64) -> Result<(), Code> {
+        let tag = self.tag.ok_or(Code::FrameKind)?;
+        if !mac.verify(self.covered, tag) {
+            return Err(Code::FrameMac);
+        }
+        if self.header.sequence != expected_sequence {
+            return Err(Code::FrameSequence);
+        }
+        Ok(())
+    }
+}
+
+/// Garbage is refused at its first wrong byte, not when a whole header of it has come.
+fn refuse_early<'a>(bytes: &[u8]) -> Result<Option<Frame<'a>>, Code> {
+    if !MAGIC.starts_with(&bytes[..bytes.len().min(2)]) {
+        return Err(Code::FrameMagic);
+    }
+    if bytes.get(2).is_some_and(|version| *version != VERSION) {
+        return Err(Code::FrameVersion);
+    }
+    Ok(None)
+}
+
+/// Writes a frame into `out` and returns its length; `None` when `out` is too short, which it never is at
+/// [`FRAME_BYTES_MAX`]. Kinds with a MAC need `mac`.
+#[inline]
+pub fn encode<T: Serialize>(
+    kind: FrameKind,
+    sequence: u64,
+    body: &T,
+    mac: Option<&FrameMac>,
+    out: &mut [u8],
+) -> Option<usize> {
+    debug_assert_eq!(kind.has_mac(), mac.is_some());
+    let body_bytes = postcard::to_slice(body, out.get_mut(HEADER_BYTES..)?).ok()?.len();
+    if body_bytes > BODY_BYTES_MAX {
+        return None;
+    }
+    Header { kind, body_bytes, sequence }.write(out);
+    let covered_bytes = HEADER_BYTES + body_bytes;
+    let Some(mac) = mac else { return Some(covered_bytes) };
+    let (covered, rest) = out.split_at_mut(covered_bytes);
+    mac.sign(covered, rest.first_chunk_mut::<TAG_BYTES>()?);
+    Some(covered_bytes + TAG_BYTES)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::mac::MacAlgorithm;
+    use proptest::prelude::*;
+
+    fn sealed(out: &mut [u8; FRAME_BYTES_MAX]) -> usize {
+        let mac = FrameMac::new(MacAlgorithm::HmacSha256, &[1; 32]);
+        encode(FrameKind::Command, 9, &"body", Some(&mac), out).unwrap()
+    }
+
+    #[test]
+    fn a_frame_reads_as_it_was_written() {
+        let mut out = [0; FRAME_BYTES_MAX];
+        let length = sealed(&mut out);
+        let frame = Frame::split(&out[..length]).unwrap().unwrap();
+        assert_eq!(frame.header, Header { kind: FrameKind::Command, body_bytes: 5, sequence: 9 });
+        let mac = FrameMac::new(MacAlgorithm::HmacSha256, &[1; 32]);
+        assert_eq!(frame.authenticate(&mac, 9), Ok(()));
+        assert_eq!(frame.authenticate(&mac, 8), Err(Code::FrameSequence));
+        let other = FrameMac::new(MacAlgorithm::HmacSha256, &[2; 32]);
+        assert_eq!(frame.authenticate(&other, 9), Err(Code::FrameMac));
+    }
+
+    #[test]
+    fn every_prefix_waits_for_more() {
+        let mut out = [0; FRAME_BYTES_MAX];
+        let length = sealed(&mut out);
+        for cut in 0..length {
+            assert!(Frame::split(&out[..cut]).unwrap().is_none(), "{cut}");
+        }
+    }
+
+    #[test]
+    fn headers_are_checked_in_order() {
+        let mut out = [0; FRAME_BYTES_MAX];
+        sealed(&mut out);
+        let with = |at: usize, value: u8| {
+            let mut bytes = out;
+            bytes[at] = value;
+            Frame::split(&bytes).map(|_| ()).unwrap_err()
+        };
+        assert_eq!(with(0, b'X'), Code::FrameMagic);
+        assert_eq!(with(2, 2), Code::FrameVersion);
+        assert_eq!(with(3, 77), Code::FrameKind);
+        assert_eq!(with(6, 1), Code::FrameTooLarge);
+        assert_eq!(Frame::split(b"GET / HTTP/1.1").map(|_| ()), Err(Code::FrameMagic));
+        assert_eq!(Frame::split(b"G").map(|_| ()), Err(Code::FrameMagic));
+        assert_eq!(Frame::split(b"TG\x07").map(|_| ()), Err(Code::FrameVersion));
+    }
+
+    #[test]
+    fn bytes_left_over_in_a_body_are_refused() {
+        let mut out = [0; FRAME_BYTES_MAX];
+        let length = encode(FrameKind::Hello, 1, &(1_u8, 2_u8), None, &mut out).unwrap();
+        let frame = Frame::split(&out[..length]).unwrap().unwrap();
+        assert_eq!(frame.body::<u8>(), Err(Code::FrameBody));
+        assert_eq!(frame.body::<(u8, u8)>(), Ok((1, 2)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_frame_a_code_or_a_wait(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(Some(frame)) = Frame::split(&bytes) {
+                let _ = frame.body::<crate::command::Command>();
+            }
+        }
+    }
+}
