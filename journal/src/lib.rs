@@ -1,1 +1,35 @@
-//! Placeholder.
+//! Append-only memory-mapped journal.
+
+mod appender;
+mod directory;
+mod error;
+mod flusher;
+mod format;
+mod map;
+mod open;
+mod prepare;
+mod record;
+mod scan;
+mod segment;
+mod settings;
+mod status;
+mod storage;
+mod survey;
+
+pub use appender::Appender;
+pub use error::{AppendError, Damage, DamageReason, FileError, OpenError};
+pub use flusher::{Flusher, FlusherHandle, FlusherOptions, StopError};
+pub use format::{
+    FORMAT_VERSION, HEADER_BYTES, HeaderFault, RECORD_ALIGNMENT, SEGMENT_BYTES_MAXIMUM,
+    SEGMENT_BYTES_MINIMUM, segment_index, segment_name,
+};
+pub use open::{Cut, Opened, Recovery, open};
+pub use record::{RECORD_HEADER_BYTES, Record, RecordFault};
+pub use settings::{Durability, Room, Settings, SettingsError};
+pub use status::{Condition, FlusherStatistics, Reason, Status, WatermarkWaker};
+
+#[doc(hidden)]
+pub mod testing {
+    pub use crate::open::open_with;
+    pub use crate::storage::{FileSystem, Storage};
+}

@@ -1,0 +1,142 @@
+//! What can go wrong with a journal as a whole.
+
+use crate::format::HeaderFault;
+use crate::record::RecordFault;
+use crate::settings::SettingsError;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A place where the journal is not what it must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Index of the segment.
+    pub segment: u64,
+    /// Offset in the segment file.
+    pub offset: u64,
+    /// The segment file.
+    pub path: PathBuf,
+    /// What is wrong there.
+    pub reason: DamageReason,
+    /// Offset of the next intact record in the same segment, if there is one.
+    pub next_valid: Option<u64>,
+}
+
+/// Kinds of damage.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DamageReason {
+    /// The segment header cannot be used.
+    #[error("{0}")]
+    Header(HeaderFault),
+    /// A record is not what is expected there.
+    #[error("{0}")]
+    Record(RecordFault),
+    /// A record that was known to be on disk is damaged or gone.
+    #[error("{fault}, though the first {durable_bytes} bytes of the segment were durable")]
+    Durable {
+        /// What is wrong with the record.
+        fault: RecordFault,
+        /// Bytes of the segment known to have been on disk.
+        durable_bytes: u64,
+    },
+    /// The segment file does not exist, though later ones do.
+    #[error("the segment file is missing")]
+    Missing,
+    /// The segment does not continue the one before it.
+    #[error("the segment starts at sequence {found}, expected {expected}")]
+    Gap {
+        /// First sequence of the segment.
+        found: u64,
+        /// Sequence after the last record of the segment before.
+        expected: u64,
+    },
+    /// The segment continues other records than those of the segment before it.
+    #[error("the segment does not follow the last record of the segment before it (checksums differ)")]
+    Chain,
+    /// Records stand in a segment that was never entered.
+    #[error("the segment holds bytes, but its first sequence is not set")]
+    NotEntered,
+}
+
+impl std::fmt::Display for Damage {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { segment, offset, path, reason, .. } = self;
+        write!(
+            formatter,
+            "journal is damaged in segment {segment} at offset {offset} ({}): {reason}",
+            path.display()
+        )?;
+        if let Some(next) = self.next_valid {
+            write!(formatter, "; the next intact record is at offset {next}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a journal could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The settings are not valid.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// Another process, or another journal of this one, writes to the directory.
+    #[error("journal directory {} is in use by another process; stop it, or use another directory", .directory.display())]
+    Locked {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// The journal is damaged where a crash cannot have damaged it.
+    #[error(
+        "{0}; run `tollgate journal verify` for the whole extent and `tollgate journal repair` to keep the \
+         records before it"
+    )]
+    Damaged(Damage),
+    /// The journal was written by a newer release.
+    #[error("{} has format version {version}, this release reads {supported}; use a newer release", .path.display())]
+    NewerVersion {
+        /// The segment file.
+        path: PathBuf,
+        /// Version found.
+        version: u32,
+        /// Newest version this release reads.
+        supported: u32,
+    },
+    /// The file system refused something.
+    #[error(transparent)]
+    Io(#[from] FileError),
+}
+
+/// A file system call that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {operation} {}: {source}", .path.display())]
+pub struct FileError {
+    /// What was being done, as in "cannot … the file".
+    pub operation: &'static str,
+    /// The file or directory.
+    pub path: PathBuf,
+    /// The system's answer.
+    pub source: io::Error,
+}
+
+impl FileError {
+    pub(crate) fn new(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self { operation, path, source }
+    }
+}
+
+/// Why a record was not appended. Nothing was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// Only the reserve is left, since no next segment could be prepared.
+    #[error("journal is full but for its reserve: no next segment could be prepared, make room on the disk")]
+    Full,
+    /// Even the reserve is used up.
+    #[error("journal is full to the last byte: no next segment could be prepared, make room on the disk")]
+    ReserveFull,
+    /// The journal can no longer become durable; only reserved records are taken.
+    #[error("journal has failed and takes only reserved records; restart once the disk is healthy")]
+    Failed,
+    /// No segment could hold the record.
+    #[error("record is larger than a segment can hold beside its reserve")]
+    TooLarge,
+}

@@ -1,0 +1,319 @@
+//! Opening a journal: recovery by the decision table, then the two halves.
+
+use crate::appender::{Appender, AppenderStart};
+use crate::directory::{DirectoryLock, aside_path, list_unfinished};
+use crate::error::{FileError, OpenError};
+use crate::flusher::Flusher;
+use crate::format::{DurableHint, HEADER_BYTES, Opening, PAGE_BYTES};
+use crate::prepare::{AHEAD_BYTES, Maker, Preparer, RETIRED_CAPACITY};
+use crate::record::{Record, RecordFault};
+use crate::scan::Ending;
+use crate::segment::Segment;
+use crate::settings::{Durability, Settings};
+use crate::status::{Shared, lock};
+use crate::storage::{FileSystem, Storage};
+use crate::survey::{Active, Found, Survey, survey};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// An open journal.
+pub struct Opened {
+    /// The hot half.
+    pub appender: Appender,
+    /// The cold half; spawn it at once.
+    pub flusher: Flusher,
+    /// What was found.
+    pub recovery: Recovery,
+}
+
+/// What recovery found and did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Records visited.
+    pub records: u64,
+    /// Segments that hold them.
+    pub segments: u64,
+    /// Sequence of the first record the journal holds, or will hold next.
+    pub first_sequence: u64,
+    /// Sequence of the last record; `first_sequence - 1` when there is none.
+    pub last_sequence: u64,
+    /// The torn tail that was cut.
+    pub cut: Option<Cut>,
+    /// Files removed because their preparation had not finished or they did not fit; none held a record.
+    pub discarded: Vec<PathBuf>,
+}
+
+/// Bytes cut from the end of the last segment: an append or a batch that the crash interrupted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Index of the segment.
+    pub segment: u64,
+    /// Offset of the first byte cut.
+    pub offset: u64,
+    /// How many were cut.
+    pub bytes: u64,
+    /// File the bytes were saved to.
+    pub saved_to: PathBuf,
+    /// What was wrong with them.
+    pub fault: RecordFault,
+}
+
+/// Opens the journal: takes the lock of the directory, recovers by the decision table of `FORMAT.md`, and calls
+/// `visit` for every record in order. When it fails nothing in the directory has been changed, apart from a
+/// torn tail that may already have been cut; whatever `visit` has built must then be dropped.
+pub fn open(settings: &Settings, visit: impl FnMut(Record<'_>)) -> Result<Opened, OpenError> {
+    open_with(settings, Arc::new(FileSystem), visit)
+}
+
+/// [`open`] over another file system; see [`testing`](crate::testing).
+pub fn open_with(
+    settings: &Settings,
+    storage: Arc<dyn Storage>,
+    mut visit: impl FnMut(Record<'_>),
+) -> Result<Opened, OpenError> {
+    settings.validate()?;
+    let directory = &settings.directory;
+    let mut recovery = Recovery { first_sequence: 1, ..Recovery::default() };
+    let mut maker = Maker {
+        storage,
+        directory: directory.clone(),
+        durability: settings.durability,
+        segment_bytes: settings.segment_bytes,
+        identity: [0; 16],
+    };
+    if settings.durability == Durability::None {
+        let current = fresh(&maker, 1, 1, 0)?;
+        return Ok(assemble(settings, maker, current, None, None, recovery));
+    }
+
+    std::fs::create_dir_all(directory).map_err(FileError::new("create", directory))?;
+    let lock = DirectoryLock::take(directory)?;
+    for path in list_unfinished(directory)? {
+        discard(&*maker.storage, path, &mut recovery)?;
+    }
+    let survey = survey(directory, &mut visit)?;
+    maker.identity = match survey.identity {
+        Some(identity) => identity,
+        None => random_identity()?,
+    };
+    let (current, next) = resume(&maker, survey, &mut recovery)?;
+    Ok(assemble(settings, maker, current, next, Some(lock), recovery))
+}
+
+/// The segment to append to, and what the next record continues.
+struct Current {
+    segment: Segment,
+    next_sequence: u64,
+    previous: u32,
+}
+
+/// Makes a new segment and enters it.
+fn fresh(maker: &Maker, index: u64, sequence: u64, previous: u32) -> Result<Current, OpenError> {
+    let segment =
+        maker.make(index).map_err(FileError::new("prepare a journal segment in", &maker.directory))?;
+    segment.enter(Opening { first_sequence: sequence, previous_checksum: previous });
+    Ok(Current { segment, next_sequence: sequence, previous })
+}
+
+/// Carries out what the survey decided.
+fn resume(
+    maker: &Maker,
+    survey: Survey,
+    recovery: &mut Recovery,
+) -> Result<(Current, Option<Segment>), OpenError> {
+    let storage = &*maker.storage;
+    let Survey { mut found, active, records, first_sequence, .. } = survey;
+    let Some(active) = active else {
+        for unused in found {
+            discard(storage, unused.path, recovery)?;
+        }
+        return Ok((fresh(maker, 1, 1, 0)?, None));
+    };
+    let spare = found.split_off(active.position + 1);
+    recovery.records = records;
+    recovery.segments = found.len() as u64;
+    recovery.first_sequence = first_sequence.unwrap_or(1);
+    recovery.last_sequence = active.cursor.sequence - 1;
+
+    sync_earlier(storage, &found[..active.position])?;
+    let last = found.pop().unwrap_or_else(|| unreachable!("the active segment was found"));
+    let resumed = reopen(maker, &last, &active, recovery)?;
+    let mut spare = adopt(maker, spare, last.index + 1, recovery)?;
+    if active.ending != Ending::Closed {
+        return Ok((resumed, spare));
+    }
+    let (sequence, previous) = (active.cursor.sequence, active.cursor.previous);
+    let current = match spare.take() {
+        Some(segment) => {
+            segment.enter(Opening { first_sequence: sequence, previous_checksum: previous });
+            Current { segment, next_sequence: sequence, previous }
+        }
+        None => fresh(maker, last.index + 1, sequence, previous)?,
+    };
+    Ok((current, None))
+}
+
+/// Makes the closed segments durable that a crash left in the page cache.
+fn sync_earlier(storage: &dyn Storage, earlier: &[Found]) -> Result<(), OpenError> {
+    for found in earlier {
+        let Ok(header) = found.header else { continue };
+        let end = crate::scan::last_nonzero_end(found.bytes(), HEADER_BYTES) as u64;
+        if found.hint(&header).bytes < end {
+            let file = File::open(&found.path).map_err(FileError::new("open", &found.path))?;
+            storage.sync_file(&file).map_err(FileError::new("sync", &found.path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Opens the last segment for writing, cuts its torn tail, and makes what is left durable.
+fn reopen(
+    maker: &Maker,
+    found: &Found,
+    active: &Active,
+    recovery: &mut Recovery,
+) -> Result<Current, OpenError> {
+    let storage = &*maker.storage;
+    let path = &found.path;
+    let end = active.cursor.position;
+    let size = active.header.segment_bytes;
+    if let Ending::Torn { fault, until } = active.ending {
+        recovery.cut = Some(save_tail(maker, found, end, until, fault)?);
+    }
+    let file = storage.open(path).map_err(FileError::new("open for writing", path))?;
+    let file_bytes = found.bytes().len() as u64;
+    if file_bytes < size {
+        storage.fill(&file, path, file_bytes..size).map_err(FileError::new("fill", path))?;
+        storage.sync_file(&file).map_err(FileError::new("sync", path))?;
+    }
+    let mapping = storage.map(&file, size as usize).map_err(FileError::new("map", path))?;
+    let mut synced_to = end;
+    if let Ending::Torn { until, .. } = active.ending {
+        mapping.zero_from(end);
+        synced_to = until;
+    }
+    let segment = Segment::new(active.header, mapping, end as u64);
+    let sync = |range| storage.sync_range(&segment.mapping, range).map_err(FileError::new("sync", path));
+    sync(0..synced_to)?;
+    segment.write_hint(DurableHint { bytes: end as u64, sequence: active.cursor.sequence - 1 }, 0);
+    sync(0..HEADER_BYTES)?;
+    segment.synced.store(end as u64, Ordering::Relaxed);
+    let start = end / PAGE_BYTES * PAGE_BYTES;
+    // Best effort: where pages cannot be touched now, the appender takes the fault.
+    let _ = storage.populate(&segment.mapping, start..start + AHEAD_BYTES);
+    segment.touched.store((start + AHEAD_BYTES).min(size as usize) as u64, Ordering::Relaxed);
+    Ok(Current { segment, next_sequence: active.cursor.sequence, previous: active.cursor.previous })
+}
+
+fn save_tail(
+    maker: &Maker,
+    found: &Found,
+    from: usize,
+    until: usize,
+    fault: RecordFault,
+) -> Result<Cut, OpenError> {
+    let saved_to = aside_path(&found.path, "torn");
+    let save = || -> std::io::Result<()> {
+        let mut file = maker.storage.create(&saved_to)?;
+        file.write_all(&found.bytes()[from..until])?;
+        maker.storage.sync_file(&file)?;
+        maker.storage.sync_directory(&maker.directory)
+    };
+    save().map_err(FileError::new("save the torn tail to", &saved_to))?;
+    let (offset, bytes) = (from as u64, (until - from) as u64);
+    Ok(Cut { segment: found.index, offset, bytes, saved_to, fault })
+}
+
+/// Takes over the segment prepared before the crash, if it is as a new one would be; removes the others.
+fn adopt(
+    maker: &Maker,
+    spare: Vec<Found>,
+    index: u64,
+    recovery: &mut Recovery,
+) -> Result<Option<Segment>, OpenError> {
+    let mut adopted = None;
+    for found in spare {
+        let fits = found.header.is_ok_and(|header| {
+            header.index == index
+                && header.identity == maker.identity
+                && header.segment_bytes == maker.segment_bytes
+                && header.segment_bytes == found.bytes().len() as u64
+        });
+        match found.header {
+            Ok(header) if fits => {
+                let path = &found.path;
+                let open = || {
+                    let file = maker.storage.open(path)?;
+                    maker.storage.map(&file, header.segment_bytes as usize)
+                };
+                let mapping = open().map_err(FileError::new("map", path))?;
+                let segment = Segment::new(header, mapping, HEADER_BYTES as u64);
+                segment.leave();
+                adopted = Some(segment);
+            }
+            _ => discard(&*maker.storage, found.path, recovery)?,
+        }
+    }
+    Ok(adopted)
+}
+
+fn discard(storage: &dyn Storage, path: PathBuf, recovery: &mut Recovery) -> Result<(), OpenError> {
+    storage.remove(&path).map_err(FileError::new("remove the unused", &path))?;
+    recovery.discarded.push(path);
+    Ok(())
+}
+
+fn random_identity() -> Result<[u8; 16], OpenError> {
+    let path = Path::new("/dev/urandom");
+    let mut identity = [0; 16];
+    File::open(path)
+        .and_then(|mut file| file.read_exact(&mut identity))
+        .map_err(FileError::new("read randomness from", path))?;
+    Ok(identity)
+}
+
+fn assemble(
+    settings: &Settings,
+    maker: Maker,
+    current: Current,
+    next: Option<Segment>,
+    directory: Option<DirectoryLock>,
+    recovery: Recovery,
+) -> Opened {
+    let Current { segment, next_sequence, previous } = current;
+    let shared = Arc::new(Shared::new(settings.durability, next_sequence - 1, directory));
+    let (prepared, prepared_ring) = rtrb::RingBuffer::new(1);
+    let (retired, retired_ring) = rtrb::RingBuffer::new(RETIRED_CAPACITY);
+    let segment = Arc::new(segment);
+    lock(&shared.live).push_back(Arc::clone(&segment));
+    let storage = Arc::clone(&maker.storage);
+    let mut preparer = Preparer {
+        next_index: segment.header.index + 1,
+        maker,
+        prepared,
+        shared: Arc::clone(&shared),
+        retry_at: None,
+        last_seen: (0, 0),
+    };
+    if let Some(next) = next {
+        preparer.next_index += 1;
+        preparer.hand_over(Arc::new(next));
+    }
+    let appender = Appender::new(AppenderStart {
+        segment,
+        prepared: prepared_ring,
+        retired,
+        shared: Arc::clone(&shared),
+        next_sequence,
+        previous,
+        records: recovery.records,
+        reserve_bytes: settings.reserve_bytes as usize,
+        largest_bytes: settings.largest_record_bytes() - crate::record::RECORD_HEADER_BYTES,
+    });
+    let flush_interval = settings.flush_interval;
+    let flusher = Flusher { shared, storage, retired: retired_ring, preparer, flush_interval };
+    Opened { appender, flusher, recovery }
+}

@@ -1,0 +1,146 @@
+//! Keeps the next segment ready and the pages ahead of the appender writable. Runs on its own thread, so that
+//! filling a segment never delays a sync.
+
+use crate::format::{HEADER_BYTES, Header, PAGE_BYTES};
+use crate::segment::{self, Segment};
+use crate::settings::Durability;
+use crate::status::{Reason, Shared, lock};
+use crate::storage::Storage;
+use rtrb::Producer;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Time between two looks at the appender.
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// Time between two attempts at preparing a segment.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// Pages are made writable this far ahead of the appender: what it can write in several poll intervals.
+pub(crate) const AHEAD_BYTES: usize = 8 * 1024 * 1024;
+/// A sync takes the write permission of the pages it writes; this much is given back each interval.
+const NEAR_BYTES: usize = 64 * 1024;
+/// Segments that may wait for the disk, those in use included. More means that the disk does not answer.
+pub(crate) const LIVE_SEGMENTS_MAXIMUM: usize = 8;
+/// Room for every live segment in the ring of closed ones.
+pub(crate) const RETIRED_CAPACITY: usize = 2 * LIVE_SEGMENTS_MAXIMUM;
+
+/// Makes segments.
+pub(crate) struct Maker {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) directory: PathBuf,
+    pub(crate) durability: Durability,
+    pub(crate) segment_bytes: u64,
+    pub(crate) identity: [u8; 16],
+}
+
+impl Maker {
+    pub(crate) fn make(&self, index: u64) -> io::Result<Segment> {
+        let header = Header {
+            index,
+            segment_bytes: self.segment_bytes,
+            created_ns: now_ns(),
+            identity: self.identity,
+        };
+        match self.durability {
+            Durability::None => segment::prepare_anonymous(header),
+            Durability::Process | Durability::Disk => {
+                segment::prepare(&*self.storage, &self.directory, header, AHEAD_BYTES)
+            }
+        }
+    }
+}
+
+fn now_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The thread's state.
+pub(crate) struct Preparer {
+    pub(crate) maker: Maker,
+    pub(crate) prepared: Producer<Arc<Segment>>,
+    pub(crate) next_index: u64,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) retry_at: Option<Instant>,
+    /// Segment and commit point at the last look.
+    pub(crate) last_seen: (u64, u64),
+}
+
+impl Preparer {
+    pub(crate) fn run(&mut self) {
+        while !self.shared.stop.load(Ordering::Acquire) {
+            self.turn();
+            std::thread::park_timeout(POLL_INTERVAL);
+        }
+    }
+
+    fn turn(&mut self) {
+        self.touch_ahead();
+        let ready = self.prepared.slots() < self.prepared.buffer().capacity();
+        if ready {
+            self.shared.shortage.store(Reason::None as u8, Ordering::Release);
+            return;
+        }
+        if self.retry_at.is_some_and(|retry_at| Instant::now() < retry_at) {
+            return;
+        }
+        if lock(&self.shared.live).len() >= LIVE_SEGMENTS_MAXIMUM {
+            self.shared.shortage.store(Reason::SyncBacklog as u8, Ordering::Release);
+            return;
+        }
+        self.prepare_next();
+    }
+
+    fn prepare_next(&mut self) {
+        let statistics = Arc::clone(&self.shared.statistics);
+        match self.maker.make(self.next_index) {
+            Ok(segment) => {
+                self.retry_at = None;
+                self.next_index += 1;
+                self.hand_over(Arc::new(segment));
+                statistics.segments_prepared.fetch_add(1, Ordering::Relaxed);
+                self.shared.shortage.store(Reason::None as u8, Ordering::Release);
+            }
+            Err(error) => {
+                self.retry_at = Some(Instant::now() + RETRY_INTERVAL);
+                statistics.prepare_errors.fetch_add(1, Ordering::Relaxed);
+                statistics.set_last_error(format!("cannot prepare segment {}: {error}", self.next_index));
+                self.shared.shortage.store(Reason::of_prepare_error(&error) as u8, Ordering::Release);
+            }
+        }
+    }
+
+    /// Gives a segment to the flusher's list first and to the appender second, so that nothing is appended
+    /// that the flusher does not know of.
+    pub(crate) fn hand_over(&mut self, segment: Arc<Segment>) {
+        lock(&self.shared.live).push_back(Arc::clone(&segment));
+        let pushed = self.prepared.push(segment);
+        assert!(pushed.is_ok(), "a segment is prepared only when the ring has room");
+    }
+
+    /// Makes the pages writable that the appender comes to next, so that it takes no page faults.
+    fn touch_ahead(&mut self) {
+        let current = {
+            let live = lock(&self.shared.live);
+            live.iter().find(|segment| !segment.closed.load(Ordering::Acquire)).map(Arc::clone)
+        };
+        let Some(segment) = current.filter(|_| self.maker.durability != Durability::None) else { return };
+        let used = segment.used.load(Ordering::Acquire);
+        let touched = segment.touched.load(Ordering::Relaxed) as usize;
+        let wanted = (used as usize + AHEAD_BYTES).min(segment.mapping.len());
+        let storage = &*self.maker.storage;
+        // Best effort: where pages cannot be touched now, the appender takes the fault.
+        if touched < wanted {
+            let _ = storage.populate(&segment.mapping, touched / PAGE_BYTES * PAGE_BYTES..wanted);
+            segment.touched.store(wanted as u64, Ordering::Relaxed);
+        }
+        let seen = (segment.header.index, used);
+        if seen != self.last_seen && used > HEADER_BYTES as u64 {
+            let start = used as usize / PAGE_BYTES * PAGE_BYTES;
+            let _ = storage.populate(&segment.mapping, start..start + NEAR_BYTES);
+        }
+        self.last_seen = seen;
+    }
+}
