@@ -1,0 +1,369 @@
+//! What the gateway writes in its journal: every input that a decision rests on, and every decision.
+//!
+//! Recovery, replay, export and the replay of missed events all read these records and nothing else. Records name
+//! clients, accounts and instruments by number; the [`Name`] records before them say what the numbers mean, so
+//! that settings may be reordered between two starts.
+
+use serde::{Deserialize, Serialize};
+use tollgate_bridge::venue::VenueOrder;
+use tollgate_protocol::command::{Command, OrderType, Side, TimeInForce};
+use tollgate_protocol::event::{Acknowledgement, Durability, Event, EventBody, Rejection, Report};
+use tollgate_protocol::identity::{AccountIndex, CommandId, OrderId};
+use tollgate_protocol::instrument::InstrumentIndex;
+use tollgate_protocol::reject::Reject;
+use tollgate_protocol::text::{Remark, Text};
+
+/// The longest payload of any record, in bytes.
+pub const PAYLOAD_BYTES_MAX: usize = 512;
+
+/// A journal record's meaning. `kind` numbers are stable.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Record {
+    /// What a number means from here on.
+    Name(Name),
+    /// The process started here.
+    Start(Start),
+    /// The reference price of an instrument, as decisions use it from here on.
+    Price(Price),
+    /// A command that passed every check, with what it leads to.
+    Intent(Intent),
+    /// A command that was refused.
+    Refusal(Refusal),
+    /// An order that a close-all, a flatten or a risk halt made.
+    Child(Child),
+    /// What a venue said of an order.
+    Report(ReportRecord),
+    /// A venue came or went.
+    Venue(VenueRecord),
+    /// The hash of the state at this point, for whoever replays.
+    Digest(Digest),
+}
+
+/// Which table a [`Name`] is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum NameTable {
+    /// Clients.
+    Client,
+    /// Accounts.
+    Account,
+    /// Instruments; with tick and step.
+    Instrument,
+    /// Venues.
+    Venue,
+}
+
+/// What a number means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Name {
+    /// Of which table.
+    pub table: NameTable,
+    /// The number.
+    pub index: u16,
+    /// The name in the settings.
+    pub name: Text<31>,
+    /// For an instrument, its tick; else zero.
+    pub tick: tollgate_protocol::Decimal,
+    /// For an instrument, its step; else zero.
+    pub step: tollgate_protocol::Decimal,
+}
+
+/// A start of the process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Start {
+    /// The program's version.
+    pub version: Text<15>,
+    /// The instance.
+    pub instance: Text<31>,
+    /// The journal's durability class.
+    pub durability: Durability,
+}
+
+/// A reference price.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Price {
+    /// Of which instrument.
+    pub instrument: InstrumentIndex,
+    /// Best bid, in ticks.
+    pub bid_ticks: i64,
+    /// Best ask, in ticks.
+    pub ask_ticks: i64,
+    /// When the gateway received it, nanoseconds since the Unix epoch.
+    pub observed_ns: u64,
+}
+
+/// Who a command came from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Origin {
+    /// The client itself.
+    Client,
+    /// The client's connection was lost.
+    Disconnect,
+    /// The client's dead man's switch.
+    DeadMan,
+    /// A risk control.
+    Risk,
+}
+
+/// What a command leads to, resolved: these numbers are replayed, never computed again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Effect {
+    /// An order. Its id is the record's sequence.
+    Order(OrderTerms),
+    /// A cancel.
+    Cancel(OrderId),
+    /// A change to these totals.
+    Replace {
+        /// Which order.
+        order_id: OrderId,
+        /// Total quantity, in steps.
+        quantity_steps: i64,
+        /// Limit price, in ticks; 0 without one.
+        price_ticks: i64,
+        /// Trigger price, in ticks; 0 without one.
+        stop_price_ticks: i64,
+    },
+    /// Cancels and closes over a set, by the command's own scope; closes follow as [`Child`] records.
+    Sweep {
+        /// The account it is for; absent for all.
+        account: Option<AccountIndex>,
+        /// The instrument it is for; absent for all.
+        instrument: Option<InstrumentIndex>,
+    },
+}
+
+/// An order's terms on the instrument's grid.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OrderTerms {
+    /// The account.
+    pub account: AccountIndex,
+    /// The instrument.
+    pub instrument: InstrumentIndex,
+    /// The side.
+    pub side: Side,
+    /// The type.
+    pub order_type: OrderType,
+    /// How long it works.
+    pub time_in_force: TimeInForce,
+    /// May only make the position smaller.
+    pub reduce_only: bool,
+    /// Total quantity, in steps.
+    pub quantity_steps: i64,
+    /// Limit price, in ticks; 0 without one.
+    pub price_ticks: i64,
+    /// Trigger price, in ticks; 0 without one.
+    pub stop_price_ticks: i64,
+    /// Stop loss, in ticks; 0 without one.
+    pub stop_loss_ticks: i64,
+    /// Take profit, in ticks; 0 without one.
+    pub take_profit_ticks: i64,
+    /// End of a good-till-date order, nanoseconds since the Unix epoch; 0 without one.
+    pub expire_at_ns: u64,
+    /// On a hedging account, the position to act on; 0 for none.
+    pub position_ticket: u64,
+    /// The price at which exposure counts it, in ticks: its own, or the reference price of a market order.
+    pub value_ticks: i64,
+}
+
+impl OrderTerms {
+    /// The order as its venue gets it.
+    pub fn venue_order(&self, order_id: OrderId) -> VenueOrder {
+        VenueOrder {
+            order_id,
+            account: self.account,
+            instrument: self.instrument,
+            side: self.side,
+            order_type: self.order_type,
+            time_in_force: self.time_in_force,
+            quantity_steps: self.quantity_steps,
+            price_ticks: self.price_ticks,
+            stop_price_ticks: self.stop_price_ticks,
+            expire_at_ns: self.expire_at_ns,
+            reduce_only: self.reduce_only,
+            position_ticket: self.position_ticket,
+            stop_loss_ticks: self.stop_loss_ticks,
+            take_profit_ticks: self.take_profit_ticks,
+        }
+    }
+}
+
+/// A command that passed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Intent {
+    /// Whose.
+    pub client: u16,
+    /// Who it came from.
+    pub origin: Origin,
+    /// The number of its acknowledgement in the client's stream of events; 0 when nobody is told.
+    pub event_sequence: u64,
+    /// The hash of the command's bytes, for deduplication.
+    pub content_hash: u64,
+    /// The command.
+    pub command: Command,
+    /// What it leads to.
+    pub effect: Effect,
+}
+
+/// A command that was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Whose.
+    pub client: u16,
+    /// The number in the client's stream of events.
+    pub event_sequence: u64,
+    /// The hash of the command's bytes, for deduplication.
+    pub content_hash: u64,
+    /// The command.
+    pub command: Command,
+    /// Why.
+    pub reject: Reject,
+}
+
+/// An order that another command made. Its id is the record's sequence.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Child {
+    /// Whose.
+    pub client: u16,
+    /// The command that made it.
+    pub command_id: CommandId,
+    /// The record of that command.
+    pub parent: u64,
+    /// Its terms.
+    pub terms: OrderTerms,
+}
+
+/// What a venue said of an order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ReportRecord {
+    /// Whose order.
+    pub client: u16,
+    /// The number in the client's stream of events.
+    pub event_sequence: u64,
+    /// The report.
+    pub report: Report,
+}
+
+/// What a venue's connection does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum VenueState {
+    /// Not connected.
+    Down,
+    /// Connected; what became of open orders is being asked.
+    Reconciling,
+    /// Connected and known.
+    Up,
+}
+
+/// A venue came or went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct VenueRecord {
+    /// Which venue.
+    pub venue: u16,
+    /// How it stands from here on.
+    pub state: VenueState,
+    /// Why.
+    pub reason: Remark,
+}
+
+/// The hash of the state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Digest {
+    /// SHA-256 over orders, positions, counters, halts and the deduplication window.
+    pub hash: [u8; 32],
+}
+
+/// A record that does not decode: written by a newer version, or damaged in a way that its checksum missed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "journal record {sequence} of kind {kind} cannot be decoded: written by a newer version of the gateway?"
+)]
+pub struct RecordError {
+    /// The record.
+    pub sequence: u64,
+    /// Its kind.
+    pub kind: u16,
+}
+
+impl Record {
+    /// The stable number of the record's kind.
+    pub fn kind(&self) -> u16 {
+        match self {
+            Self::Name(_) => 1,
+            Self::Start(_) => 2,
+            Self::Price(_) => 3,
+            Self::Intent(_) => 4,
+            Self::Refusal(_) => 5,
+            Self::Child(_) => 6,
+            Self::Report(_) => 7,
+            Self::Venue(_) => 8,
+            Self::Digest(_) => 9,
+        }
+    }
+
+    /// The name of a kind.
+    pub fn kind_name(kind: u16) -> &'static str {
+        ["?", "name", "start", "price", "intent", "refusal", "child", "report", "venue", "digest"]
+            .get(usize::from(kind))
+            .copied()
+            .unwrap_or("?")
+    }
+
+    /// Writes the payload into `out`, which must have [`PAYLOAD_BYTES_MAX`] bytes, and returns its length.
+    #[inline]
+    pub fn encode(&self, out: &mut [u8]) -> usize {
+        let written = match self {
+            Self::Name(record) => postcard::to_slice(record, out),
+            Self::Start(record) => postcard::to_slice(record, out),
+            Self::Price(record) => postcard::to_slice(record, out),
+            Self::Intent(record) => postcard::to_slice(record, out),
+            Self::Refusal(record) => postcard::to_slice(record, out),
+            Self::Child(record) => postcard::to_slice(record, out),
+            Self::Report(record) => postcard::to_slice(record, out),
+            Self::Venue(record) => postcard::to_slice(record, out),
+            Self::Digest(record) => postcard::to_slice(record, out),
+        };
+        // Every field has a largest size, and the sum is below the maximum: a test holds this.
+        assert!(written.is_ok(), "a record fits PAYLOAD_BYTES_MAX");
+        written.map_or(0, |bytes| bytes.len())
+    }
+
+    /// Reads a payload.
+    #[inline]
+    pub fn decode(sequence: u64, kind: u16, payload: &[u8]) -> Result<Self, RecordError> {
+        let record = match kind {
+            1 => postcard::from_bytes(payload).map(Self::Name),
+            2 => postcard::from_bytes(payload).map(Self::Start),
+            3 => postcard::from_bytes(payload).map(Self::Price),
+            4 => postcard::from_bytes(payload).map(Self::Intent),
+            5 => postcard::from_bytes(payload).map(Self::Refusal),
+            6 => postcard::from_bytes(payload).map(Self::Child),
+            7 => postcard::from_bytes(payload).map(Self::Report),
+            8 => postcard::from_bytes(payload).map(Self::Venue),
+            9 => postcard::from_bytes(payload).map(Self::Digest),
+            _ => return Err(RecordError { sequence, kind }),
+        };
+        record.map_err(|_| RecordError { sequence, kind })
+    }
+
+    /// The event that the record tells a client, if any: `(client, event)`. `sequence` and `time_ns` are the
+    /// record's own; `durability` is the class that an acknowledgement states.
+    #[inline]
+    pub fn event(&self, sequence: u64, time_ns: u64, durability: Durability) -> Option<(u16, Event)> {
+        let (client, event_sequence, body) = match self {
+            Self::Intent(intent) => {
+                let acknowledgement = Acknowledgement {
+                    command_id: intent.command.command_id,
+                    order_id: OrderId(sequence),
+                    durability,
+                };
+                (intent.client, intent.event_sequence, EventBody::Acknowledged(acknowledgement))
+            }
+            Self::Refusal(refusal) => {
+                let rejection = Rejection { command_id: refusal.command.command_id, reject: refusal.reject };
+                (refusal.client, refusal.event_sequence, EventBody::Rejected(rejection))
+            }
+            Self::Report(report) => (report.client, report.event_sequence, EventBody::Report(report.report)),
+            _ => return None,
+        };
+        (event_sequence != 0).then_some((client, Event { event_sequence, time_ns, body }))
+    }
+}
