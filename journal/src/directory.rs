@@ -70,12 +70,14 @@ fn for_each_name(directory: &Path, mut visit: impl FnMut(&str, PathBuf)) -> Resu
 
 /// First name of the form `<file>.<label>-<n>` that is not taken.
 pub(crate) fn aside_path(file: &Path, label: &str) -> PathBuf {
-    (1_u32..)
-        .map(|number| {
-            let mut name = file.as_os_str().to_owned();
-            name.push(format!(".{label}-{number}"));
-            PathBuf::from(name)
-        })
-        .find(|path| std::fs::symlink_metadata(path).is_err())
-        .unwrap_or_else(|| unreachable!("there are more numbers than files"))
+    let mut number = 1_u32;
+    loop {
+        let mut name = file.as_os_str().to_owned();
+        name.push(format!(".{label}-{number}"));
+        let path = PathBuf::from(name);
+        if std::fs::symlink_metadata(&path).is_err() {
+            return path;
+        }
+        number += 1;
+    }
 }

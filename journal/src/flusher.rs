@@ -80,7 +80,7 @@ impl Flusher {
             shared,
             storage,
             retired,
-            flush_interval,
+            interval: flush_interval,
             segments: Vec::new(),
             last_sync: Instant::now(),
             hint_slot: 0,
@@ -129,7 +129,7 @@ struct Flush {
     shared: Arc<Shared>,
     storage: Arc<dyn Storage>,
     retired: Consumer<Arc<Segment>>,
-    flush_interval: Duration,
+    interval: Duration,
     /// Copy of the live list, kept to reuse its memory.
     segments: Vec<Arc<Segment>>,
     last_sync: Instant,
@@ -163,7 +163,7 @@ impl Flush {
     }
 
     fn sync_due(&mut self, stop: bool) {
-        let elapsed = self.last_sync.elapsed() >= self.flush_interval;
+        let elapsed = self.last_sync.elapsed() >= self.interval;
         let due = match self.shared.durability {
             Durability::Disk => true,
             Durability::None | Durability::Process => elapsed || stop || self.has_closed(),
