@@ -97,7 +97,8 @@ fn with_large_integers_quoted(json: &str) -> String {
         }
         let large = digits.parse::<i128>().is_ok_and(|value| value.unsigned_abs() >= 1 << 53);
         let large = large || digits.parse::<u128>().is_ok_and(|value| value >= 1 << 53);
-        out += &if large { format!("\"{digits}\"") } else { digits.clone() };
+        let quote = if large { "\"" } else { "" };
+        out.extend([quote, &digits, quote]);
         digits.clear();
         in_string ^= character == '"' && !escaped;
         escaped = character == '\\' && !escaped;

@@ -9,11 +9,14 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use support::session::{self, Example};
 use support::{bless, compare_with_file, counting, hex, path, unhex, variants};
+use tollgate_protocol::answer::Answer;
 use tollgate_protocol::client::{ClientSession, Incoming, LogonRequest, SessionError};
 use tollgate_protocol::command::Command;
-use tollgate_protocol::event::{EventBody, ReportKind};
+use tollgate_protocol::event::{Event, EventBody, ReportKind};
 use tollgate_protocol::frame::{BODY_BYTES_MAX, FRAME_BYTES_MAX, Frame};
-use tollgate_protocol::logon::{Credential, Proof, Secret, Verifier, Welcome, public_key, verify_gateway};
+use tollgate_protocol::logon::{
+    Challenge, Credential, Goodbye, Hello, Proof, Secret, Verifier, Welcome, public_key, verify_gateway,
+};
 use tollgate_protocol::mac::MacAlgorithm;
 use tollgate_protocol::reject::Code;
 
@@ -68,18 +71,20 @@ fn generated_parts_are_what_the_code_makes() {
     compare_with_file(WIRE, &expected);
 }
 
+/// The last section with this title, up to the next title.
+fn section<'a>(text: &'a str, title: &str) -> &'a str {
+    let sections = text.split("\n## ").flat_map(|chapter| chapter.split("\n### "));
+    let found = sections.filter(|section| section.starts_with(&format!("{title}\n"))).last();
+    found.unwrap_or_else(|| panic!("{WIRE} has no section {title}"))
+}
+
 /// The rows of the table of the section with this title: number and variant.
 fn table(text: &str, title: &str) -> Vec<(u8, String)> {
-    let section = text.split("\n## ").flat_map(|chapter| chapter.split("\n### "));
-    let section = section.filter(|section| section.starts_with(&format!("{title}\n"))).last();
-    let section = section.unwrap_or_else(|| panic!("{WIRE} has no section {title}"));
-    section
-        .lines()
-        .filter_map(|line| {
-            let (number, rest) = line.split_once(" | ")?;
-            Some((number.parse().ok()?, rest.split('`').nth(1)?.to_owned()))
-        })
-        .collect()
+    let row = |line: &str| {
+        let (number, rest) = line.split_once(" | ")?;
+        Some((number.parse().ok()?, rest.split('`').nth(1)?.to_owned()))
+    };
+    section(text, title).lines().filter_map(row).collect()
 }
 
 fn check_enum<T: Serialize>(text: &str, title: &str, values: &[T]) {
@@ -118,6 +123,62 @@ fn tables_of_variants_are_the_codes() {
     check_enum(&text, "ReportKind", &variants::report_kinds());
     check_enum(&text, "AnswerBody", &variants::answer_bodies());
     check_enum(&text, "OrderStatus", &variants::statuses());
+}
+
+/// The names of a struct's fields in the order in which they are encoded.
+fn field_names<T: Serialize>(value: &T) -> Vec<String> {
+    let json = serde_json::to_string(value).unwrap();
+    let (mut names, mut depth, mut expects_name) = (Vec::new(), 0, false);
+    for piece in json.split_inclusive(['{', '}', '[', ']', ',', ':']) {
+        if depth == 1 && expects_name && piece.ends_with(':') {
+            names.push(piece.trim_matches(['"', ':']).to_owned());
+        }
+        expects_name = piece.ends_with(['{', ',']);
+        depth += i32::from(piece.ends_with(['{', '['])) - i32::from(piece.ends_with(['}', ']']));
+    }
+    names
+}
+
+fn check_struct<T: Serialize>(text: &str, title: &str, value: &T) {
+    let rows = section(text, title).lines().filter_map(|line| line.strip_prefix('`')?.split_once("` | "));
+    let rows: Vec<String> = rows.map(|(name, _)| name.to_owned()).collect();
+    assert_eq!(rows, field_names(value), "the table of {title} in {WIRE} (left) is not the code's (right)");
+}
+
+#[test]
+fn tables_of_fields_are_the_codes() {
+    let text = wire();
+    let example = session::hmac_session();
+    let body = |number: u8, has_mac| {
+        let frame = example.block(&format!("frame.{number}")).bytes();
+        session::body_of(&frame, has_mac).to_vec()
+    };
+    check_struct(&text, "Hello", &postcard::from_bytes::<Hello>(&body(1, false)).unwrap());
+    check_struct(&text, "Challenge", &postcard::from_bytes::<Challenge>(&body(2, false)).unwrap());
+    check_struct(&text, "Welcome", &postcard::from_bytes::<Welcome>(&body(4, true)).unwrap());
+    check_struct(&text, "Command", &postcard::from_bytes::<Command>(&body(5, true)).unwrap());
+    check_struct(&text, "Event", &postcard::from_bytes::<Event>(&body(6, true)).unwrap());
+    check_struct(&text, "Answer", &postcard::from_bytes::<Answer>(&body(9, true)).unwrap());
+    check_struct(&text, "Goodbye", &postcard::from_bytes::<Goodbye>(&body(11, true)).unwrap());
+    check_struct(&text, "Decimal", &variants::decimal("1.5"));
+    check_struct(&text, "NewOrder", &variants::limit_order());
+    check_struct(&text, "Replace", &variants::replace());
+    check_struct(&text, "Close", &variants::close());
+    check_struct(&text, "Scope", &variants::scope_one());
+    check_struct(&text, "Halt", &variants::halt(variants::halt_scopes()[0], variants::trading_states()[2]));
+    check_struct(&text, "Resume", &variants::resume());
+    check_struct(&text, "Acknowledgement", &variants::acknowledgement(variants::durabilities()[0]));
+    let reject = variants::reject(variants::owners()[0]);
+    let command_id = tollgate_protocol::CommandId(1);
+    check_struct(&text, "Rejection", &tollgate_protocol::event::Rejection { command_id, reject });
+    check_struct(&text, "Reject", &reject);
+    check_struct(&text, "Report", &variants::report(ReportKind::Cancelled));
+    check_struct(&text, "Fill", &variants::fill());
+    check_struct(&text, "OrderState", &variants::order_state(variants::statuses()[0]));
+    check_struct(&text, "PositionState", &variants::position());
+    check_struct(&text, "AccountState", &variants::account());
+    check_struct(&text, "LimitState", &variants::limit());
+    check_struct(&text, "InstrumentState", &variants::instrument());
 }
 
 /// Rows `value | type | hex` of the encoding chapter.
