@@ -4,4 +4,5 @@
 //! [`venue::VenueReport`]s, by lanes alone. It knows nothing of clients, risk or the journal.
 
 pub mod lane;
+pub mod paper;
 pub mod venue;

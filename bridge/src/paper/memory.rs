@@ -1,0 +1,126 @@
+//! What the venue remembers of orders that are over: every id for ever, the last ones in full.
+
+use std::collections::{HashMap, VecDeque};
+
+use tollgate_protocol::identity::OrderId;
+
+use super::order::FinalOrder;
+
+/// The ids that were ever used. Ids come from one counter, so 64 neighbours share a word: about two bytes an order.
+#[derive(Default)]
+pub(super) struct UsedIds {
+    words: HashMap<u64, u64>,
+}
+
+impl UsedIds {
+    /// Adds `id`; false when it was there.
+    pub(super) fn insert(&mut self, id: OrderId) -> bool {
+        let word = self.words.entry(id.0 >> 6).or_default();
+        let bit = 1 << (id.0 & 63);
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+
+    /// True when `id` was ever used.
+    pub(super) fn contains(&self, id: OrderId) -> bool {
+        self.words.get(&(id.0 >> 6)).is_some_and(|word| word >> (id.0 & 63) & 1 == 1)
+    }
+
+    /// All of them in words of 64, by number: for comparing.
+    pub(super) fn sorted_words(&self) -> Vec<(u64, u64)> {
+        let mut words: Vec<(u64, u64)> = self.words.iter().map(|(at, word)| (*at, *word)).collect();
+        words.sort_unstable();
+        words
+    }
+}
+
+/// The last final orders, at most `limit` of them.
+pub(super) struct History {
+    limit: usize,
+    /// How many have been dropped from the front.
+    dropped: u64,
+    orders: VecDeque<FinalOrder>,
+    /// By id, the position counted from the first order ever added.
+    positions: HashMap<OrderId, u64>,
+}
+
+impl History {
+    /// Room for `limit` orders.
+    pub(super) fn new(limit: usize) -> Self {
+        assert!(limit > 0, "checked with the settings");
+        Self { limit, dropped: 0, orders: VecDeque::new(), positions: HashMap::new() }
+    }
+
+    /// Adds an order that is not there, and drops the oldest when there is no room.
+    pub(super) fn add(&mut self, order: FinalOrder) {
+        if self.orders.len() == self.limit
+            && let Some(oldest) = self.orders.pop_front()
+        {
+            self.positions.remove(&oldest.order_id);
+            self.dropped += 1;
+        }
+        let position = self.dropped + self.orders.len() as u64;
+        let before = self.positions.insert(order.order_id, position);
+        assert!(before.is_none(), "an order becomes final once");
+        self.orders.push_back(order);
+    }
+
+    /// The order, if it is among the last.
+    pub(super) fn get(&self, id: OrderId) -> Option<&FinalOrder> {
+        let position = self.positions.get(&id)?;
+        self.orders.get((position - self.dropped) as usize)
+    }
+
+    /// All that are kept, oldest first.
+    pub(super) fn orders(&self) -> impl Iterator<Item = &FinalOrder> {
+        self.orders.iter()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::venue::VenueOrderState;
+    use proptest::prelude::*;
+
+    fn final_order(id: u64) -> FinalOrder {
+        FinalOrder {
+            order_id: OrderId(id),
+            venue_order_id: id + 1000,
+            quantity_steps: 1,
+            filled_steps: 0,
+            price_ticks: 0,
+            stop_price_ticks: 0,
+            state: VenueOrderState::Cancelled,
+            fills: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn history_keeps_the_last_ones() {
+        let mut history = History::new(3);
+        for id in 0..10 {
+            history.add(final_order(id));
+        }
+        assert!((0..7).all(|id| history.get(OrderId(id)).is_none()));
+        assert!((7..10).all(|id| history.get(OrderId(id)).unwrap().venue_order_id == id + 1000));
+    }
+
+    proptest! {
+        #[test]
+        fn used_ids_are_a_set(ids in proptest::collection::vec(prop_oneof![0_u64..300, any::<u64>()], 0..200)) {
+            let (mut used, mut reference) = (UsedIds::default(), std::collections::HashSet::new());
+            for id in &ids {
+                prop_assert_eq!(used.contains(OrderId(*id)), reference.contains(id));
+                prop_assert_eq!(used.insert(OrderId(*id)), reference.insert(*id));
+            }
+            prop_assert!(ids.iter().all(|id| used.contains(OrderId(*id))));
+            prop_assert_eq!(
+                used.sorted_words().iter().map(|(_, word)| word.count_ones() as usize).sum::<usize>(),
+                reference.len()
+            );
+        }
+    }
+}
