@@ -15,6 +15,9 @@ use std::sync::atomic::{Ordering, fence};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+/// Pages made writable again after a sync: the one being filled and those a batch may reach.
+const PAGES_GIVEN_BACK: usize = 4;
+
 /// The cold half before its threads run. Until it is spawned nothing is synced and no segment prepared.
 pub struct Flusher {
     pub(crate) shared: Arc<Shared>,
@@ -192,11 +195,21 @@ impl Flush {
         self.segments.extend(lock(&self.shared.live).iter().map(Arc::clone));
         let segments = std::mem::take(&mut self.segments);
         let done = segments.iter().all(|segment| self.sync_segment(segment, target));
-        self.segments = segments;
-        self.segments.clear();
         if done {
             self.shared.synced.store(target, Ordering::SeqCst);
             self.shared.notify();
+            self.give_back_pages(&segments);
+        }
+        self.segments = segments;
+        self.segments.clear();
+    }
+
+    /// A sync takes the write permission of the pages it writes. Taking the fault here spares the appender it.
+    fn give_back_pages(&self, segments: &[Arc<Segment>]) {
+        if let Some(segment) = segments.iter().find(|segment| !segment.closed.load(Ordering::Acquire)) {
+            let start = segment.used.load(Ordering::Acquire) as usize / PAGE_BYTES * PAGE_BYTES;
+            // Best effort: where it fails, the appender takes the fault.
+            let _ = self.storage.populate(&segment.mapping, start..start + PAGES_GIVEN_BACK * PAGE_BYTES);
         }
     }
 

@@ -127,7 +127,7 @@ fn resume(
     let storage = &*maker.storage;
     let Survey { mut found, active, records, first_sequence, .. } = survey;
     let Some(active) = active else {
-        for unused in found {
+        for unused in found.into_iter().rev() {
             discard(storage, unused.path, recovery)?;
         }
         return Ok((fresh(maker, 1, 1, 0)?, None));
@@ -235,7 +235,8 @@ fn adopt(
     recovery: &mut Recovery,
 ) -> Result<Option<Segment>, OpenError> {
     let mut adopted = None;
-    for found in spare {
+    // From the last to the first, so that a crash in between leaves no gap.
+    for found in spare.into_iter().rev() {
         let fits = found.header.is_ok_and(|header| {
             header.index == index
                 && header.identity == maker.identity

@@ -107,13 +107,22 @@ impl Found {
 /// Loads all segments and walks their records in order.
 pub(crate) fn survey(directory: &Path, visit: &mut dyn FnMut(Record<'_>)) -> Result<Survey, OpenError> {
     let mut survey = Survey::default();
+    let mut gap = None;
     for (index, path) in list_segments(directory)? {
         if let Some(last) = survey.found.last().map(|found: &Found| found.index)
             && index != last + 1
         {
-            return Err(OpenError::Damaged(missing(directory, last + 1)));
+            gap = Some(OpenError::Damaged(missing(directory, last + 1)));
+            break;
         }
         survey.found.push(Found::load(index, path)?);
+    }
+    if let Some(gap) = gap {
+        // Damage before the gap comes first; what is intact before it is still visited.
+        for position in 0..survey.found.len() {
+            survey.walk(position, false, visit)?;
+        }
+        return Err(gap);
     }
     let Some(active) = survey.find_active()? else { return Ok(survey) };
     for position in 0..=active {

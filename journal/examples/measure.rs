@@ -1,0 +1,178 @@
+//! Measures the journal on this machine: append against a sequential copy, bytes written per sync, page faults
+//! in steady state, and the speed of recovery. Figures of one run compare with each other only.
+//!
+//! `cargo run --release -p tollgate-journal --example measure [directory]`
+
+use std::error::Error;
+use std::fs::read_to_string;
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tollgate_journal::{Appender, Durability, FlusherOptions, Room, Settings, open};
+
+/// Operations in one timed batch; a batch stays inside one segment.
+const BATCH: u64 = 100_000;
+const ROUNDS: usize = 15;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let base = std::env::args_os().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
+    let directory = base.join(format!("tollgate-journal-measure-{}", std::process::id()));
+    append_against_copy(128 - 32)?;
+    append_against_copy(128)?;
+    for durability in [Durability::Disk, Durability::Process] {
+        sync_cost(&directory, durability)?;
+        std::fs::remove_dir_all(&directory)?;
+    }
+    recovery_speed(&directory)?;
+    std::fs::remove_dir_all(&directory)?;
+    Ok(())
+}
+
+/// Rounds interleave both sides; the first is dropped and the medians are compared.
+fn append_against_copy(payload_bytes: usize) -> Result<(), Box<dyn Error>> {
+    let settings = Settings {
+        segment_bytes: 512 * 1024 * 1024,
+        durability: Durability::None,
+        ..Settings::new(PathBuf::new())
+    };
+    let mut opened = open(&settings, |_| {})?;
+    let payload = vec![7_u8; payload_bytes];
+    // As large as the journal written, and never the same place twice: both sides write to cold memory.
+    let mut target = vec![1_u8; payload_bytes * BATCH as usize * ROUNDS];
+    let mut slots = target.chunks_exact_mut(payload_bytes);
+    let mut appends_ps = Vec::new();
+    let mut copies_ps = Vec::new();
+    for _ in 0..ROUNDS {
+        let started = Instant::now();
+        for slot in slots.by_ref().take(BATCH as usize) {
+            slot.copy_from_slice(black_box(&payload));
+            black_box(&slot);
+        }
+        copies_ps.push(per_operation_ps(started));
+        let started = Instant::now();
+        append_batch(&mut opened.appender, black_box(&payload), BATCH)?;
+        appends_ps.push(per_operation_ps(started));
+    }
+    let (append, copy) = (median(&mut appends_ps), median(&mut copies_ps));
+    println!(
+        "append of {payload_bytes} B payload: {append} ps, copy {copy} ps, {} % of the copy",
+        append * 100 / copy.max(1)
+    );
+    Ok(())
+}
+
+fn append_batch(appender: &mut Appender, payload: &[u8], count: u64) -> Result<(), Box<dyn Error>> {
+    for number in 0..count {
+        appender.append(Room::Ordinary, 1, number, payload.len(), |slot| {
+            slot.copy_from_slice(payload);
+            payload.len()
+        })?;
+    }
+    Ok(())
+}
+
+/// One record a sync: time, bytes written, page faults of the appending thread.
+fn sync_cost(directory: &Path, durability: Durability) -> Result<(), Box<dyn Error>> {
+    const SYNCS: u64 = 2_000;
+    let settings = Settings {
+        durability,
+        flush_interval: Duration::from_millis(if durability == Durability::Disk { 1_000 } else { 1 }),
+        ..Settings::new(directory)
+    };
+    let mut opened = open(&settings, |_| {})?;
+    let handle = opened.flusher.spawn(&FlusherOptions::default())?;
+    while !opened.appender.status().next_ready {
+        std::thread::yield_now();
+    }
+    let mut latencies_ns = Vec::new();
+    let mut appends_ns = Vec::new();
+    let (written, faults) = (written_bytes()?, minor_faults()?);
+    for _ in 0..SYNCS {
+        let started = Instant::now();
+        append_batch(&mut opened.appender, &[7; 96], 1)?;
+        appends_ns.push(u64::try_from(started.elapsed().as_nanos())?);
+        opened.appender.publish();
+        let last = opened.appender.next_sequence() - 1;
+        while handle.synced_sequence() < last {
+            std::hint::spin_loop();
+        }
+        latencies_ns.push(u64::try_from(started.elapsed().as_nanos())?);
+    }
+    let faults = minor_faults()? - faults;
+    let written = written_bytes()? - written;
+    let statistics = handle.statistics();
+    let mean_ns = statistics.sync_ns_total() / statistics.syncs().max(1);
+    println!(
+        "{durability:?}: append to synced p50 {} ns, append p50 {} ns, sync mean {mean_ns} ns, \
+         {} B dirtied a sync, {faults} faults of the appender in {SYNCS} appends",
+        median(&mut latencies_ns),
+        median(&mut appends_ns),
+        written / statistics.syncs().max(1),
+    );
+    group_commit(&mut opened.appender)?;
+    handle.stop()?;
+    Ok(())
+}
+
+/// Bursts of 64 records, each published once.
+fn group_commit(appender: &mut Appender) -> Result<(), Box<dyn Error>> {
+    const BURSTS: u64 = 2_000;
+    let started = Instant::now();
+    for _ in 0..BURSTS {
+        append_batch(appender, &[7; 96], 64)?;
+        appender.publish();
+        while appender.durable_sequence() + 64 < appender.next_sequence() {
+            std::hint::spin_loop();
+        }
+    }
+    let elapsed_us = started.elapsed().as_micros().max(1);
+    println!("  group commit: {} records/s", u128::from(BURSTS) * 64 * 1_000_000 / elapsed_us);
+    Ok(())
+}
+
+fn recovery_speed(directory: &Path) -> Result<(), Box<dyn Error>> {
+    const RECORDS: u64 = 2_000_000;
+    let settings = Settings::new(directory);
+    let mut opened = open(&settings, |_| {})?;
+    let handle = opened.flusher.spawn(&FlusherOptions::default())?;
+    for _ in 0..RECORDS {
+        while append_batch(&mut opened.appender, &[7; 96], 1).is_err() {
+            std::thread::yield_now();
+        }
+    }
+    handle.stop()?;
+    drop(opened.appender);
+    let started = Instant::now();
+    let mut bytes = 0_usize;
+    let opened = open(&settings, |record| bytes += record.payload.len())?;
+    let elapsed_us = started.elapsed().as_micros().max(1);
+    println!(
+        "recovery: {} records ({bytes} B) in {elapsed_us} us, {} records/s",
+        opened.recovery.records,
+        u128::from(opened.recovery.records) * 1_000_000 / elapsed_us
+    );
+    Ok(())
+}
+
+fn per_operation_ps(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX) * 1_000 / BATCH
+}
+
+fn median(values: &mut [u64]) -> u64 {
+    let values = &mut values[1..];
+    values.sort_unstable();
+    values[values.len() / 2]
+}
+
+fn written_bytes() -> Result<u64, Box<dyn Error>> {
+    let text = read_to_string("/proc/self/io")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("write_bytes: ")).ok_or("no write_bytes")?;
+    Ok(line.parse()?)
+}
+
+/// Minor faults of the calling thread.
+fn minor_faults() -> Result<u64, Box<dyn Error>> {
+    let text = read_to_string("/proc/thread-self/stat")?;
+    let fields = text.rsplit(')').next().ok_or("no fields")?;
+    Ok(fields.split_whitespace().nth(7).ok_or("no fault count")?.parse()?)
+}
