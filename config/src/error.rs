@@ -74,6 +74,11 @@ impl ConfigErrors {
     pub fn as_slice(&self) -> &[ConfigError] {
         &self.0
     }
+
+    /// The mistakes, one after the other.
+    pub fn iter(&self) -> std::slice::Iter<'_, ConfigError> {
+        self.0.iter()
+    }
 }
 
 impl fmt::Display for ConfigErrors {

@@ -5,6 +5,9 @@ use serde_json::Value;
 /// Bytes of a file of exchange information.
 pub(crate) const BYTES_MAX: u64 = 64 << 20;
 
+/// Symbols of a file.
+const SYMBOLS_MAX: usize = u16::MAX as usize;
+
 /// What is known of a symbol.
 pub(crate) struct ExchangeSymbol {
     pub(crate) symbol: String,
@@ -19,6 +22,9 @@ pub(crate) fn parse(text: &str) -> Result<Vec<ExchangeSymbol>, String> {
     let document: Value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
     let symbols = document.get("symbols").and_then(Value::as_array);
     let symbols = symbols.ok_or("has no array \"symbols\"")?;
+    if symbols.len() > SYMBOLS_MAX {
+        return Err(format!("has {} symbols; {SYMBOLS_MAX} are read at most", symbols.len()));
+    }
     symbols.iter().enumerate().map(|(index, symbol)| parse_symbol(index, symbol)).collect()
 }
 

@@ -226,7 +226,7 @@ impl JournalSettings {
             let problem = format!("is above half of segment_bytes, which is {}", settings.segment_bytes);
             section.wrong("reserve_bytes", &problem, "make it smaller, or the segments larger");
         }
-        if settings.segment_bytes % 4096 != 0 {
+        if !settings.segment_bytes.is_multiple_of(4096) {
             section.wrong("segment_bytes", "is not a multiple of 4096", "use whole pages, as in 67108864");
         }
         settings

@@ -13,6 +13,9 @@ use crate::value::{Wrong, quoted};
 const YEAR_FIRST: i16 = 2024;
 /// The last year whose sessions are known; after it a scheduled instrument is closed.
 const YEAR_LAST: i16 = 2049;
+/// Sessions of a week, and dates without any.
+const HOURS_MAX: usize = 64;
+const HOLIDAYS_MAX: usize = 1000;
 const DAY_SECONDS: u32 = 86_400;
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
@@ -111,6 +114,14 @@ impl TradingHours {
                 }
             }
         }
+        for (key, count, limit) in
+            [("hours", weekly.len(), HOURS_MAX), ("holidays", holidays.len(), HOLIDAYS_MAX)]
+        {
+            if count > limit {
+                section.wrong(key, &format!("has {count} entries"), &format!("give {limit} at most"));
+                return Self::ALWAYS;
+            }
+        }
         let key = format!("{weekly:?} {zone_name} {holidays:?}");
         cache.entry(key).or_insert_with(|| Self::weekly(&weekly, &zone, &holidays)).clone()
     }
@@ -168,7 +179,7 @@ fn joined(mut sessions: Vec<Session>) -> Vec<Session> {
     for session in sessions {
         match result.last_mut() {
             Some(last) if session.open_ns <= last.close_ns => {
-                last.close_ns = last.close_ns.max(session.close_ns)
+                last.close_ns = last.close_ns.max(session.close_ns);
             }
             _ => result.push(session),
         }

@@ -40,7 +40,7 @@ enum Bound {
 /// A number of increments inside the bound: lowest up, highest down; 0 for no bound.
 fn bound(section: &Section<'_>, key: &'static str, grid: Grid, which: Bound) -> i64 {
     let value = section.decimal_or(key, Some(Decimal::ZERO), Sign::NotNegative).unwrap_or_default();
-    let units = match grid.units(value) {
+    match grid.units(value) {
         Ok(units) => units,
         Err(OffGrid::Between { above, .. }) if which == Bound::Lowest => above,
         Err(OffGrid::Between { below: 0, .. }) => {
@@ -54,8 +54,7 @@ fn bound(section: &Section<'_>, key: &'static str, grid: Grid, which: Bound) -> 
             section.wrong(key, "is too large for the increment", advice);
             0
         }
-    };
-    units
+    }
 }
 
 fn grid(section: &Section<'_>, key: &'static str, advice: &str) -> Grid {
@@ -118,13 +117,10 @@ fn read_instrument(section: &Section<'_>, venues: &[String]) -> Instrument {
     let quantity = grid(section, "step", "give the smallest change of the quantity, as in \"0.001\"");
     let lowest = |key, grid| bound(section, key, grid, Bound::Lowest);
     let highest = |key, grid| bound(section, key, grid, Bound::Highest);
-    let money = |key| {
-        let value = section.decimal_or(key, Some(Decimal::ZERO), Sign::NotNegative);
-        value.and_then(Money::from_decimal).unwrap_or_default()
-    };
+    let amount = |key| section.decimal_or(key, Some(Decimal::ZERO), Sign::NotNegative).unwrap_or_default();
     let one = Some(Decimal::new(1, 0));
     let factor = |key| section.decimal_or(key, one, Sign::Positive).unwrap_or(Decimal::new(1, 0));
-    let instrument = Instrument {
+    let mut instrument = Instrument {
         symbol,
         base_asset,
         quote_asset,
@@ -138,8 +134,8 @@ fn read_instrument(section: &Section<'_>, venues: &[String]) -> Instrument {
         market_quantity_minimum: lowest("market_min_quantity", quantity),
         market_quantity_maximum: highest("market_max_quantity", quantity),
         market_quantity_multiple: market_multiple(section, quantity),
-        notional_minimum: money("min_notional"),
-        notional_maximum: money("max_notional"),
+        notional_minimum: Money::ZERO,
+        notional_maximum: Money::ZERO,
         notional_minimum_for_market: section.flag("min_notional_for_market", true),
         notional_maximum_for_market: section.flag("max_notional_for_market", true),
         notional_exempts_reduce_only: section.flag("notional_exempts_reduce_only", false),
@@ -157,7 +153,10 @@ fn read_instrument(section: &Section<'_>, venues: &[String]) -> Instrument {
             good_till_date: section.flag("good_till_date", true),
         },
     };
+    let (min_notional, max_notional) = (amount("min_notional"), amount("max_notional"));
     let (contract_size, rate) = (factor("contract_size"), factor("quote_to_account_rate"));
+    instrument.notional_minimum = notional(section, "min_notional", min_notional, rate, Bound::Lowest);
+    instrument.notional_maximum = notional(section, "max_notional", max_notional, rate, Bound::Highest);
     check_bounds(section, &instrument);
     let factors = [price.increment(), quantity.increment(), contract_size, rate];
     let Some(unit_value) = unit_value(factors) else {
@@ -172,6 +171,22 @@ fn read_instrument(section: &Section<'_>, venues: &[String]) -> Instrument {
         return instrument;
     };
     Instrument { unit_value, ..instrument }
+}
+
+/// A bound in the quote asset, in the accounts' currency: the lowest rounded up, the highest down.
+fn notional(section: &Section<'_>, key: &'static str, amount: Decimal, rate: Decimal, which: Bound) -> Money {
+    let attos = amount.to_attos().unwrap_or_default();
+    let divisor = POWERS_OF_TEN.get(usize::from(rate.scale)).map_or(1, |power| i128::from(*power));
+    let rounding = if which == Bound::Lowest { divisor - 1 } else { 0 };
+    let product = attos.checked_mul(i128::from(rate.mantissa)).and_then(|it| it.checked_add(rounding));
+    let Some(product) = product else {
+        section.wrong(key, "times quote_to_account_rate is too large", "lower it, or give 0 for no bound");
+        return Money::ZERO;
+    };
+    match product / divisor {
+        0 if attos > 0 => Money(1),
+        notional => Money(notional),
+    }
 }
 
 fn check_bounds(section: &Section<'_>, instrument: &Instrument) {

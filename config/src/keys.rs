@@ -1,9 +1,9 @@
 //! The clients' keys: a TOML file of their own, mode 0600, that can be read again while the gateway runs.
 
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::error::{ConfigError, ConfigErrors};
 use crate::expand::Environment;
 use crate::files::{Disk, Files, Privacy};
-use crate::reader::{Context, Section, TEXT_BYTES_MAX, wipe};
+use crate::reader::{Context, Secrecy, Section, TEXT_BYTES_MAX, wipe};
 use crate::settings::Settings;
 use crate::value::{decode_hex, encode_hex, nearest, quoted};
 
@@ -161,7 +161,7 @@ pub fn parse(
     environment: &Environment<'_>,
     files: &dyn Files,
 ) -> Result<Vec<Entry>, ConfigErrors> {
-    let (context, mut table) = Context::new(text, base, environment, files)?;
+    let (context, mut table) = Context::new(text, base, environment, files, Secrecy::Keys)?;
     let root = Section::root(&context, &table);
     let mut entries: Vec<Entry> = Vec::new();
     for (path, table) in root.tables("key") {
@@ -175,11 +175,13 @@ pub fn parse(
     }
     root.close();
     wipe(&mut table);
-    match ConfigErrors::new(context.finish().0) {
+    match ConfigErrors::new(context.finish().errors) {
         Some(errors) => Err(errors),
         None => Ok(entries),
     }
 }
+
+const SCOPES_ADVICE: &str = "give some of: trade, cancel, read, operate";
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -195,16 +197,17 @@ fn read_entry(section: &Section<'_>) -> Option<Entry> {
             Kind::Hmac => read_secret(section),
             Kind::Ed25519 => read_public_key(section),
         };
-    section.missing("scopes", "give some of: trade, cancel, read, operate");
+    section.missing("scopes", SCOPES_ADVICE);
     let mut scopes = Scopes::default();
     for (path, word) in section.names("scopes").unwrap_or_default() {
-        match Scopes::from_word(&word) {
-            Some(scope) => scopes = scopes.with(scope),
-            None => {
-                let advice = "give some of: trade, cancel, read, operate";
-                section.context().wrong(&path, Some(&quoted(&word)), "is not a scope", advice);
-            }
+        if let Some(scope) = Scopes::from_word(&word) {
+            scopes = scopes.with(scope);
+        } else {
+            section.context().wrong(&path, Some(&quoted(&word)), "is not a scope", SCOPES_ADVICE);
         }
+    }
+    if scopes == Scopes::default() && section.has("scopes") {
+        section.wrong("scopes", "allows nothing", SCOPES_ADVICE);
     }
     let secret_reference = section.context().original(&section.key_path("secret")).map(str::to_owned);
     let entry = Entry {
@@ -362,8 +365,11 @@ fn shown_time(time_ns: u64) -> String {
     Timestamp::from_nanosecond(i128::from(time_ns)).map(|time| time.to_string()).unwrap_or_default()
 }
 
-/// Writes the keys to `path`, mode 0600: whole or not at all, and durable when it returns.
+/// Writes the keys to `path`, mode 0600: whole or not at all, and durable when it returns. The file stays its
+/// owner's, also when another user (root) writes it.
 pub fn write(path: &Path, entries: &[Entry]) -> io::Result<()> {
+    // Through a link, so that it stays one.
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let name = path.file_name().ok_or_else(|| io::Error::other("the path has no file name"))?;
     let directory = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let temporary = directory.join(format!(".{}.{}.new", name.to_string_lossy(), std::process::id()));
@@ -371,7 +377,9 @@ pub fn write(path: &Path, entries: &[Entry]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let result = write_new(&temporary, &render(entries)).and_then(|()| std::fs::rename(&temporary, path));
+    let owner = std::fs::metadata(&path).or_else(|_| std::fs::metadata(directory))?;
+    let written = write_new(&temporary, &render(entries), &owner);
+    let result = written.and_then(|()| std::fs::rename(&temporary, &path));
     if result.is_err() {
         // What went wrong first is what matters.
         let _ = std::fs::remove_file(&temporary);
@@ -380,8 +388,13 @@ pub fn write(path: &Path, entries: &[Entry]) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-fn write_new(path: &Path, text: &str) -> io::Result<()> {
+fn write_new(path: &Path, text: &str, owner: &Metadata) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let writer = file.metadata()?;
+    // Only root may give files away; anybody else's are their own.
+    if writer.uid() == 0 && (owner.uid(), owner.gid()) != (writer.uid(), writer.gid()) {
+        fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+    }
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }
@@ -408,12 +421,11 @@ fn render_entry(text: &mut String, entry: &Entry) {
     match &entry.verifier {
         Verifier::Hmac(secret) => {
             line(text, "kind", "\"hmac\"");
-            match &entry.secret_reference {
-                Some(reference) => line(text, "secret", &toml::Value::String(reference.clone()).to_string()),
-                None => {
-                    let digits = Zeroizing::new(encode_hex(secret.expose()));
-                    let _ = writeln!(text, "secret = \"{}\"", &*digits);
-                }
+            if let Some(reference) = &entry.secret_reference {
+                line(text, "secret", &toml::Value::String(reference.clone()).to_string());
+            } else {
+                let digits = Zeroizing::new(encode_hex(secret.expose()));
+                text.extend(["secret = \"", &digits, "\"\n"]);
             }
         }
         Verifier::Ed25519(key) => {

@@ -96,9 +96,7 @@ impl OwnerLimits {
         let money = |key, default: Money| Money(attos(key, Sign::Positive, default.0));
         let short = |key, default| section.limit(key, default, 1_000_000_000);
         let long = |key, default| section.limit(key, default, 4_000_000_000);
-        let orders_per_second = short("orders_per_second", default.orders_per_second);
-        let burst = if section.has("orders_per_second") { orders_per_second } else { default.orders_burst };
-        let limits = Self {
+        let mut limits = Self {
             max_quantity: attos("max_quantity", Sign::Positive, default.max_quantity),
             max_notional: money("max_notional", default.max_notional),
             collar_ppm: read_collar(section, default.collar_ppm),
@@ -109,13 +107,16 @@ impl OwnerLimits {
             max_open_orders: short("max_open_orders", default.max_open_orders),
             max_daily_loss: money("max_daily_loss", default.max_daily_loss),
             max_drawdown: money("max_drawdown", default.max_drawdown),
-            orders_per_second,
-            orders_burst: short("orders_burst", burst),
+            orders_per_second: short("orders_per_second", default.orders_per_second),
+            orders_burst: default.orders_burst,
             max_orders_per_minute: long("max_orders_per_minute", default.max_orders_per_minute),
             max_orders_per_hour: long("max_orders_per_hour", default.max_orders_per_hour),
             max_orders_per_day: long("max_orders_per_day", default.max_orders_per_day),
             max_price_age_ms: short("max_price_age_ms", default.max_price_age_ms),
         };
+        let rated = section.has("orders_per_second");
+        let burst = if rated { limits.orders_per_second } else { default.orders_burst };
+        limits.orders_burst = short("orders_burst", burst);
         limits.check(section);
         limits
     }

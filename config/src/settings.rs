@@ -17,7 +17,7 @@ use crate::gateway::{
 };
 use crate::instrument::{InstrumentRead, InstrumentSettings};
 use crate::keys::{self, KeySettings};
-use crate::reader::{Context, Section, TEXT_BYTES_MAX};
+use crate::reader::{Context, Secrecy, Section, TEXT_BYTES_MAX};
 use crate::risk::RiskSettings;
 use crate::value::quoted;
 use crate::venue::{FeedSettings, VenueKind, VenueRead, VenueSettings};
@@ -119,11 +119,12 @@ impl Settings {
         environment: &Environment<'_>,
         files: &dyn Files,
     ) -> Result<Self, ConfigErrors> {
-        let (context, table) = Context::new(text, base, environment, files)?;
+        let (context, table) = Context::new(text, base, environment, files, Secrecy::Settings)?;
         let mut settings = read(&Section::root(&context, &table));
-        let (errors, description) = context.finish();
-        settings.description = description;
-        match ConfigErrors::new(errors) {
+        let findings = context.finish();
+        settings.description = findings.description;
+        settings.warnings = findings.warnings;
+        match ConfigErrors::new(findings.errors) {
             Some(errors) => Err(errors),
             None => Ok(settings),
         }
@@ -160,7 +161,7 @@ fn read(root: &Section<'_>) -> Settings {
     lists.read_venues(root, &gateway.directory);
     lists.read_instruments(root);
     lists.read_accounts(root);
-    lists.read_clients(root);
+    lists.read_clients(root, sessions.heartbeat_interval_ms);
     lists.check(root, &risk);
     root.note_unknown();
     Settings {
@@ -177,7 +178,7 @@ fn read(root: &Section<'_>) -> Settings {
         accounts: lists.accounts,
         clients: lists.clients,
         keys: Vec::new(),
-        warnings: lists.warnings,
+        warnings: Vec::new(),
         description: String::new(),
     }
 }
@@ -186,7 +187,6 @@ fn read(root: &Section<'_>) -> Settings {
 struct VenueNotes {
     path: String,
     feed_instrument: Option<(String, String)>,
-    synthetic: bool,
     exchange: Vec<ExchangeSymbol>,
 }
 
@@ -197,7 +197,6 @@ struct Lists {
     instruments: Vec<InstrumentRead>,
     accounts: Vec<AccountSettings>,
     clients: Vec<ClientSettings>,
-    warnings: Vec<ConfigError>,
 }
 
 fn names<const N: usize>(names: impl Iterator<Item = Text<N>>) -> Vec<String> {
@@ -233,12 +232,7 @@ impl Lists {
             check_unique(&section, &venue.settings.name, self.venues.iter().map(|venue| venue.name));
             let exchange = read_exchange_info(&section, &venue);
             section.close();
-            self.notes.push(VenueNotes {
-                path,
-                feed_instrument: venue.feed_instrument,
-                synthetic: venue.synthetic,
-                exchange,
-            });
+            self.notes.push(VenueNotes { path, feed_instrument: venue.feed_instrument, exchange });
             self.venues.push(venue.settings);
         }
         if !root.has("venue") {
@@ -309,12 +303,19 @@ impl Lists {
         }
     }
 
-    fn read_clients(&mut self, root: &Section<'_>) {
+    fn read_clients(&mut self, root: &Section<'_>, heartbeat_interval_ms: u32) {
         let accounts = names(self.accounts.iter().map(|account| account.name));
         let symbols = names(self.instruments.iter().map(|read| read.settings.instrument.symbol));
         for (path, table) in tables(root, "client") {
             let section = Section::of_array(root.context(), "client", path, table);
             let client = ClientSettings::read(&section, &accounts, &symbols);
+            if client.dead_man_ms > 0 && client.dead_man_ms <= heartbeat_interval_ms {
+                section.wrong(
+                    "dead_man_ms",
+                    &format!("is not above session.heartbeat_interval_ms, which is {heartbeat_interval_ms}"),
+                    "a client that lives would lose its orders: set it to two or three intervals",
+                );
+            }
             check_unique(&section, &client.name, self.clients.iter().map(|client| client.name));
             section.close();
             self.clients.push(client);
@@ -327,17 +328,12 @@ impl Lists {
     /// What needs all lists.
     fn check(&mut self, root: &Section<'_>, risk: &RiskSettings) {
         self.check_quote_assets(root);
-        self.check_feeds(root);
+        self.check_feeds(root, risk.firm.max_price_age_ms);
         for (index, symbol) in risk.restricted_symbols.iter().enumerate() {
             if self.instruments.iter().all(|read| read.settings.instrument.symbol != *symbol) {
-                self.warnings.push(ConfigError {
-                    file: None,
-                    key: format!("risk.restricted_symbols[{index}]"),
-                    line: None,
-                    value: Some(quoted(symbol.as_str())),
-                    problem: "there is no instrument of this name".to_owned(),
-                    advice: "check its spelling".to_owned(),
-                });
+                let key = format!("risk.restricted_symbols[{index}]");
+                let value = quoted(symbol.as_str());
+                root.context().warn(&key, Some(&value), "there is no instrument of this name", "check it");
             }
         }
     }
@@ -364,11 +360,18 @@ impl Lists {
         }
     }
 
-    fn check_feeds(&mut self, root: &Section<'_>) {
+    fn check_feeds(&mut self, root: &Section<'_>, max_price_age_ms: u32) {
         let symbols = names(self.instruments.iter().map(|read| read.settings.instrument.symbol));
         for (index, notes) in self.notes.iter().enumerate() {
             let of_venue = |read: &&InstrumentRead| usize::from(read.settings.instrument.venue) == index;
-            if notes.synthetic {
+            let VenueKind::Paper(paper) = &mut self.venues[index].kind;
+            if let FeedSettings::Synthetic { interval_ms, .. } = paper.feed {
+                if interval_ms > max_price_age_ms {
+                    let key = format!("{}.paper.feed.interval_ms", notes.path);
+                    let problem = format!("is above risk.firm.max_price_age_ms, which is {max_price_age_ms}");
+                    let advice = "orders will be refused for stale prices: shorten it";
+                    root.context().warn(&key, Some(&interval_ms.to_string()), &problem, advice);
+                }
                 let without = |read: &&InstrumentRead| read.settings.initial_price.is_none();
                 for read in self.instruments.iter().filter(of_venue).filter(without) {
                     let key = format!("{}.initial_price", read.path);
@@ -378,12 +381,17 @@ impl Lists {
             }
             let Some((path, symbol)) = &notes.feed_instrument else { continue };
             let positions = root.context().positions(path, symbol, "instrument", &symbols);
+            let known = !positions.is_empty();
             let here = positions
                 .into_iter()
                 .find(|at| self.instruments.get(usize::from(*at)).is_some_and(|read| of_venue(&read)));
-            let VenueKind::Paper(paper) = &mut self.venues[index].kind;
-            if let (Some(at), FeedSettings::CsvQuotes { instrument, .. }) = (here, &mut paper.feed) {
-                *instrument = at;
+            match (here, &mut paper.feed) {
+                (Some(at), FeedSettings::CsvQuotes { instrument, .. }) => *instrument = at,
+                (None, _) if known => {
+                    let advice = "name an instrument of this venue";
+                    root.context().wrong(path, Some(&quoted(symbol)), "is traded at another venue", advice);
+                }
+                _ => {}
             }
         }
     }

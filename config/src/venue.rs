@@ -99,7 +99,6 @@ pub(crate) struct VenueRead {
     pub(crate) settings: VenueSettings,
     /// Key path and symbol.
     pub(crate) feed_instrument: Option<(String, String)>,
-    pub(crate) synthetic: bool,
     pub(crate) exchange_info: Option<PathBuf>,
     pub(crate) symbols: Option<Vec<(String, String)>>,
 }
@@ -117,11 +116,9 @@ impl VenueRead {
         let paper = section.section("paper");
         let (paper_settings, feed_instrument) = read_paper(&paper, directory, &name);
         paper.close();
-        let synthetic = matches!(paper_settings.feed, FeedSettings::Synthetic { .. });
         Self {
             settings: VenueSettings { name, kind: VenueKind::Paper(paper_settings) },
             feed_instrument,
-            synthetic,
             exchange_info,
             symbols,
         }
