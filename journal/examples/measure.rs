@@ -10,15 +10,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tollgate_journal::{Appender, Durability, FlusherOptions, Room, Settings, open};
 
-/// Operations in one timed batch; a batch stays inside one segment.
-const BATCH: u64 = 100_000;
-const ROUNDS: usize = 15;
-
 fn main() -> Result<(), Box<dyn Error>> {
     let base = std::env::args_os().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
     let directory = base.join(format!("tollgate-journal-measure-{}", std::process::id()));
-    append_against_copy(128 - 32)?;
-    append_against_copy(128)?;
+    append_against_copy(&directory)?;
     for durability in [Durability::Disk, Durability::Process] {
         sync_cost(&directory, durability)?;
         std::fs::remove_dir_all(&directory)?;
@@ -28,44 +23,57 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Rounds interleave both sides; the first is dropped and the medians are compared.
-fn append_against_copy(payload_bytes: usize) -> Result<(), Box<dyn Error>> {
-    let settings = Settings {
+/// Rounds interleave all sides; the first is dropped and the medians are compared. A record is 32 bytes larger
+/// than its payload.
+fn append_against_copy(directory: &Path) -> Result<(), Box<dyn Error>> {
+    const BATCH: u64 = 10_000;
+    const ROUNDS: usize = 150;
+    let settings = |durability| Settings {
         segment_bytes: 512 * 1024 * 1024,
-        durability: Durability::None,
-        ..Settings::new(PathBuf::new())
+        durability,
+        ..Settings::new(directory.join("append"))
     };
-    let mut opened = open(&settings, |_| {})?;
-    let payload = vec![7_u8; payload_bytes];
-    // As large as the journal written, and never the same place twice: both sides write to cold memory.
-    let mut target = vec![1_u8; payload_bytes * BATCH as usize * ROUNDS];
-    let mut slots = target.chunks_exact_mut(payload_bytes);
-    let mut appends_ps = Vec::new();
-    let mut copies_ps = Vec::new();
+    let mut memory = open(&settings(Durability::None), |_| {})?.appender;
+    let mut larger = open(&settings(Durability::None), |_| {})?.appender;
+    let mut file = open(&settings(Durability::Process), |_| {})?.appender;
+    let mut target = vec![1_u8; 128 * BATCH as usize * ROUNDS];
+    let mut slots = target.chunks_exact_mut(128);
+    let payload = [7_u8; 128];
+    let mut taken_ps = [const { Vec::new() }; 4];
     for _ in 0..ROUNDS {
-        let started = Instant::now();
-        for slot in slots.by_ref().take(BATCH as usize) {
-            slot.copy_from_slice(black_box(&payload));
-            black_box(&slot);
-        }
-        copies_ps.push(per_operation_ps(started));
-        let started = Instant::now();
-        append_batch(&mut opened.appender, black_box(&payload), BATCH)?;
-        appends_ps.push(per_operation_ps(started));
+        let copy = || {
+            for slot in slots.by_ref().take(BATCH as usize) {
+                slot.copy_from_slice(black_box(&payload));
+            }
+            Ok(())
+        };
+        taken_ps[0].push(per_operation_ps(BATCH, copy)?);
+        let payload = black_box(&payload);
+        let shorter = payload.first_chunk::<96>().ok_or("payload is shorter than 96")?;
+        taken_ps[1].push(per_operation_ps(BATCH, || append_batch(&mut memory, shorter, BATCH))?);
+        taken_ps[2].push(per_operation_ps(BATCH, || append_batch(&mut larger, payload, BATCH))?);
+        taken_ps[3].push(per_operation_ps(BATCH, || append_batch(&mut file, shorter, BATCH))?);
     }
-    let (append, copy) = (median(&mut appends_ps), median(&mut copies_ps));
-    println!(
-        "append of {payload_bytes} B payload: {append} ps, copy {copy} ps, {} % of the copy",
-        append * 100 / copy.max(1)
-    );
+    let [copy, memory, larger, file] = taken_ps.each_mut().map(|taken| median(taken));
+    println!("copy of 128 B: {copy} ps");
+    let sides =
+        [("128 B in memory", memory), ("160 B in memory", larger), ("128 B in a file, first touch", file)];
+    for (name, side) in sides {
+        println!("append, record of {name}: {side} ps, {} % of the copy", side * 100 / copy.max(1));
+    }
+    std::fs::remove_dir_all(directory)?;
     Ok(())
 }
 
-fn append_batch(appender: &mut Appender, payload: &[u8], count: u64) -> Result<(), Box<dyn Error>> {
+fn append_batch<const BYTES: usize>(
+    appender: &mut Appender,
+    payload: &[u8; BYTES],
+    count: u64,
+) -> Result<(), Box<dyn Error>> {
     for number in 0..count {
-        appender.append(Room::Ordinary, 1, number, payload.len(), |slot| {
-            slot.copy_from_slice(payload);
-            payload.len()
+        appender.append(Room::Ordinary, 1, number, BYTES, |slot| {
+            slot.copy_from_slice(black_box(payload));
+            BYTES
         })?;
     }
     Ok(())
@@ -154,8 +162,13 @@ fn recovery_speed(directory: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn per_operation_ps(started: Instant) -> u64 {
-    u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX) * 1_000 / BATCH
+fn per_operation_ps(
+    operations: u64,
+    work: impl FnOnce() -> Result<(), Box<dyn Error>>,
+) -> Result<u64, Box<dyn Error>> {
+    let started = Instant::now();
+    work()?;
+    Ok(u64::try_from(started.elapsed().as_nanos())? * 1_000 / operations)
 }
 
 fn median(values: &mut [u64]) -> u64 {

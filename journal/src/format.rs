@@ -232,3 +232,97 @@ pub(crate) fn u64_at(bytes: &[u8], offset: usize) -> u64 {
     word.copy_from_slice(&bytes[offset..offset + 8]);
     u64::from_le_bytes(word)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    const HEADER: Header = Header {
+        index: 3,
+        segment_bytes: 65_536,
+        created_ns: 0x1122_3344_5566_7788,
+        identity: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16],
+    };
+    const OPENING: Opening = Opening { first_sequence: 41, previous_checksum: 0xa1b2_c3d4 };
+    const HINT: DurableHint = DurableHint { bytes: 4_144, sequence: 41 };
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn page() -> Vec<u8> {
+        let mut page = vec![0; HEADER_BYTES];
+        page[..FIXED_BYTES].copy_from_slice(&HEADER.encode());
+        page[OPENING_OFFSET..OPENING_OFFSET + OPENING_BYTES].copy_from_slice(&OPENING.encode(HEADER.seed()));
+        page[HINT_OFFSETS[1]..HINT_OFFSETS[1] + HINT_BYTES].copy_from_slice(&HINT.encode(HEADER.seed()));
+        page
+    }
+
+    /// Computed from `FORMAT.md` by another program: a change of these bytes is a change of the format.
+    #[test]
+    fn golden_header() {
+        let expected = "54474a4f55524e00010000000010000003000000000000000000010000000000\
+         88776655443322110102030405060708090a0b0c0d0e0f10000000001a12435a";
+        assert_eq!(hex(&HEADER.encode()), expected);
+        assert_eq!(hex(&OPENING.encode(HEADER.seed())), "2900000000000000d4c3b2a1ba7e7d3c");
+        assert_eq!(hex(&HINT.encode(HEADER.seed())), "3010000000000000290000000000000025a59cac00000000");
+    }
+
+    #[test]
+    fn header_comes_back() {
+        let page = page();
+        assert_eq!(Header::decode(&page), Ok(HEADER));
+        assert_eq!(Opening::decode(&page, HEADER.seed()), Ok(Some(OPENING)));
+        assert_eq!(DurableHint::decode(&page, HEADER.seed()), HINT);
+    }
+
+    #[test]
+    fn any_flipped_bit_is_noticed() {
+        for bit in 0..(OPENING_OFFSET + OPENING_BYTES) * 8 {
+            let mut page = page();
+            page[bit / 8] ^= 1 << (bit % 8);
+            let header = Header::decode(&page);
+            let noticed = header.is_err() || Opening::decode(&page, HEADER.seed()).is_err();
+            assert!(noticed, "bit {bit}");
+        }
+        for bit in 0..20 * 8 {
+            let mut page = page();
+            page[HINT_OFFSETS[1] + bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(DurableHint::decode(&page, HEADER.seed()), DurableHint::default(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn further_hint_counts() {
+        let mut page = page();
+        let further = DurableHint { bytes: 8_192, sequence: 90 };
+        page[HINT_OFFSETS[0]..HINT_OFFSETS[0] + HINT_BYTES].copy_from_slice(&further.encode(HEADER.seed()));
+        assert_eq!(DurableHint::decode(&page, HEADER.seed()), further);
+    }
+
+    #[test]
+    fn unusable_headers_say_why() {
+        assert_eq!(Header::decode(&[0; 100]), Err(HeaderFault::Short { bytes: 100 }));
+        assert_eq!(Header::decode(&[0; HEADER_BYTES]), Err(HeaderFault::Magic));
+        let mut newer = page();
+        newer[8] = 2;
+        assert_eq!(Header::decode(&newer), Err(HeaderFault::Version { version: 2 }));
+        let mut odd = vec![0; HEADER_BYTES];
+        odd[..FIXED_BYTES].copy_from_slice(&Header { segment_bytes: 70_000, ..HEADER }.encode());
+        let expected = HeaderFault::Field { field: "segment bytes", found: 70_000, expected: 69_632 };
+        assert_eq!(Header::decode(&odd), Err(expected));
+    }
+
+    #[test]
+    fn names_and_indexes_agree() {
+        for index in [1, 42, 99_999_999, 100_000_000] {
+            assert_eq!(segment_index(&segment_name(index)), Some(index));
+        }
+        let others = ["journal-1.tgj", "journal-00000000.tgj", "journal-00000001.tgj.torn-1", "LOCK"];
+        for name in others.into_iter().chain(["journal-+0000001.tgj", "journal-000000001.tgj"]) {
+            assert_eq!(segment_index(name), None, "{name}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Append-only memory-mapped journal.
 
 mod appender;
+mod checksum;
 mod directory;
 mod error;
 mod flusher;

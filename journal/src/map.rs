@@ -42,7 +42,10 @@ impl Mapping {
 
     /// Memory that no file stands behind.
     pub(crate) fn anonymous(bytes: usize) -> io::Result<Self> {
-        Ok(Self::new(MmapRaw::from(MmapMut::map_anon(bytes)?), true))
+        let raw = MmapRaw::from(MmapMut::map_anon(bytes)?);
+        // Fewer translations to look up; a kernel without huge pages refuses, and nothing is lost.
+        let _ = raw.advise(Advice::HugePage);
+        Ok(Self::new(raw, true))
     }
 
     fn new(raw: MmapRaw, writable: bool) -> Self {

@@ -1,5 +1,6 @@
 //! One record: its bytes, its checksum, and what can be wrong with it. Pure functions over byte slices.
 
+use crate::checksum::crc32c_words;
 use crate::format::{RECORD_ALIGNMENT, u16_at, u32_at, u64_at};
 
 /// Bytes before the payload of every record.
@@ -126,7 +127,7 @@ pub(crate) fn seal(slot: &mut [u8], length: usize, fields: Fields, seed: u32, pr
     slot[24..32].copy_from_slice(&fields.time_ns.to_le_bytes());
     // The previous checksum joins at the end, so that the checksum of one record does not have to wait for
     // that of the one before.
-    let checksum = crc32c::crc32c_append(seed ^ length as u32, &slot[8..]) ^ previous;
+    let checksum = crc32c_words(seed ^ length as u32, &slot[8..]) ^ previous;
     slot[8..12].copy_from_slice(&previous.to_le_bytes());
     slot[4..8].copy_from_slice(&checksum.to_le_bytes());
     checksum
@@ -151,8 +152,8 @@ pub(crate) fn decode(bytes: &[u8], length: usize, seed: u32) -> Result<Decoded, 
     let found = u32_at(bytes, 4);
     let mut word = [0; 8];
     word[4..8].copy_from_slice(&bytes[12..16]);
-    let checksum = crc32c::crc32c_append(seed ^ length as u32, &word);
-    let computed = crc32c::crc32c_append(checksum, &bytes[16..]) ^ previous;
+    let checksum = crc32c_words(seed ^ length as u32, &word);
+    let computed = crc32c_words(checksum, &bytes[16..]) ^ previous;
     if found != computed {
         return Err(RecordFault::Checksum { found, computed });
     }
@@ -165,4 +166,95 @@ pub(crate) fn decode(bytes: &[u8], length: usize, seed: u32) -> Result<Decoded, 
         unsynced: flags & UNSYNCED_MASK,
     };
     Ok(Decoded { fields, previous, checksum: found, length })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::format::segment_seed;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn record(payload: &[u8], fields: Fields, seed: u32, previous: u32) -> (Vec<u8>, u32) {
+        let length = RECORD_HEADER_BYTES + payload.len();
+        let mut slot = vec![0; padded(length)];
+        slot[RECORD_HEADER_BYTES..length].copy_from_slice(payload);
+        let checksum = seal(&mut slot, length, fields, seed, previous);
+        slot[..4].copy_from_slice(&(length as u32).to_le_bytes());
+        (slot, checksum)
+    }
+
+    /// Computed from `FORMAT.md` by another program: a change of these bytes is a change of the format.
+    #[test]
+    fn golden_records() {
+        let identity: [u8; 16] = std::array::from_fn(|number| number as u8 + 1);
+        let seed = segment_seed(&identity, 3);
+        let time_ns = 1_700_000_000_000_000_000;
+        let fields = Fields { sequence: 41, time_ns, kind: 7, end: false, unsynced: 2 };
+        let (bytes, checksum) = record(b"tollgate", fields, seed, 0xa1b2_c3d4);
+        let expected = "28000000c9fd7716d4c3b2a107000200290000000000000000002a36fe9c9717\
+         746f6c6c676174650000000000000000";
+        assert_eq!(hex(&bytes), expected);
+        let fields = Fields { sequence: 42, time_ns: 0, kind: 0, end: true, unsynced: UNSYNCED_NOT_STATED };
+        let (bytes, _) = record(b"", fields, seed, checksum);
+        let expected = "20000000a93ce6dec9fd77160000ffff2a000000000000000000000000000000";
+        assert_eq!(hex(&bytes), expected);
+    }
+
+    #[test]
+    fn fields_come_back_at_every_length() {
+        for length in 0..100_usize {
+            let payload: Vec<u8> = (0..length as u8).collect();
+            let fields = Fields {
+                sequence: u64::MAX - length as u64,
+                time_ns: length as u64,
+                kind: 0xfffe,
+                end: length % 2 == 0,
+                unsynced: length as u16,
+            };
+            let (bytes, checksum) = record(&payload, fields, 5, 6);
+            let decoded = decode(&bytes, RECORD_HEADER_BYTES + length, 5).unwrap();
+            let expected = Decoded { fields, previous: 6, checksum, length: RECORD_HEADER_BYTES + length };
+            assert_eq!(decoded, expected);
+        }
+    }
+
+    #[test]
+    fn any_flipped_bit_is_noticed() {
+        let fields = Fields { sequence: 9, time_ns: 8, kind: 7, end: false, unsynced: 0 };
+        let (bytes, _) = record(b"eleven byte", fields, 1, 2);
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            let decoded = check_length(u32_at(&damaged, 0), damaged.len())
+                .and_then(|length| decode(&damaged, length, 1));
+            assert!(decoded.is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn impossible_lengths_are_refused() {
+        for length in [0, 1, 31, 65, 100, u32::MAX] {
+            assert_eq!(check_length(length, 64), Err(RecordFault::Length { length, limit: 64 }));
+        }
+        assert_eq!(check_length(33, 47), Err(RecordFault::Length { length: 33, limit: 47 }));
+        assert_eq!(check_length(64, 64), Ok(64));
+    }
+
+    #[test]
+    fn statement_about_durability() {
+        let stated = |sequence, unsynced| Decoded {
+            fields: Fields { sequence, time_ns: 0, kind: 0, end: false, unsynced },
+            previous: 0,
+            checksum: 0,
+            length: RECORD_HEADER_BYTES,
+        };
+        assert_eq!(stated(10, 0).durable_before(), Some(9));
+        assert_eq!(stated(10, 9).durable_before(), Some(0));
+        assert_eq!(stated(10, UNSYNCED_NOT_STATED).durable_before(), None);
+    }
 }

@@ -183,3 +183,176 @@ pub(crate) fn last_nonzero_end(bytes: &[u8], position: usize) -> usize {
     }
     position
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::record::{Fields, UNSYNCED_NOT_STATED, padded, seal};
+
+    const SEED: u32 = 77;
+
+    /// A small segment in memory, with the offsets of its records.
+    struct Built {
+        bytes: Vec<u8>,
+        offsets: Vec<usize>,
+        end: usize,
+    }
+
+    fn build(payloads: &[&[u8]], unsynced: impl Fn(u64) -> u16, closed: bool) -> Built {
+        let mut built = Built { bytes: vec![0; HEADER_BYTES + 1024], offsets: Vec::new(), end: HEADER_BYTES };
+        let mut previous = 3;
+        let ends = closed.then_some((&[][..], true));
+        for ((payload, end), sequence) in
+            payloads.iter().map(|payload| (*payload, false)).chain(ends).zip(1..)
+        {
+            let length = RECORD_HEADER_BYTES + payload.len();
+            let slot = &mut built.bytes[built.end..built.end + padded(length)];
+            slot[RECORD_HEADER_BYTES..length].copy_from_slice(payload);
+            let fields = Fields { sequence, time_ns: 5, kind: 1, end, unsynced: unsynced(sequence) };
+            previous = seal(slot, length, fields, SEED, previous);
+            slot[..4].copy_from_slice(&(length as u32).to_le_bytes());
+            built.offsets.push(built.end);
+            built.end += padded(length);
+        }
+        built
+    }
+
+    fn walk(bytes: &[u8], durable_bytes: usize) -> (usize, Cursor, Ending) {
+        let mut cursor = Cursor::start(1, 3, SEED);
+        let mut records = 0;
+        loop {
+            match cursor.step(bytes) {
+                Step::Record(_) => records += 1,
+                step => {
+                    let ending = judge_last(bytes, &cursor, step, durable_bytes as u64);
+                    return (records, cursor, ending);
+                }
+            }
+        }
+    }
+
+    const PAYLOADS: [&[u8]; 4] = [b"one", b"", b"the third record is longer", b"four"];
+
+    fn not_stated(_: u64) -> u16 {
+        UNSYNCED_NOT_STATED
+    }
+
+    #[test]
+    fn row_clean_and_closed() {
+        let open = build(&PAYLOADS, not_stated, false);
+        assert_eq!(walk(&open.bytes, 0).2, Ending::Clean);
+        assert_eq!(walk(&open.bytes, open.end).2, Ending::Clean);
+        let closed = build(&PAYLOADS, not_stated, true);
+        let (records, cursor, ending) = walk(&closed.bytes, closed.end);
+        assert_eq!((records, cursor.sequence, ending), (4, 5, Ending::Closed));
+    }
+
+    #[test]
+    fn row_zeros_inside_the_durable_part() {
+        let open = build(&PAYLOADS, not_stated, false);
+        let (_, _, ending) = walk(&open.bytes, open.end + 16);
+        assert_eq!(ending, Ending::Damaged { fault: RecordFault::Uncommitted, next_valid: None });
+    }
+
+    #[test]
+    fn row_bytes_after_the_end() {
+        let mut closed = build(&PAYLOADS, not_stated, true);
+        closed.bytes[closed.end + 100] = 1;
+        let (_, _, ending) = walk(&closed.bytes, 0);
+        assert_eq!(ending, Ending::Damaged { fault: RecordFault::AfterEnd, next_valid: None });
+    }
+
+    #[test]
+    fn row_uncommitted_bytes_are_torn() {
+        let mut open = build(&PAYLOADS, not_stated, false);
+        open.bytes[open.end + 33..open.end + 40].fill(9);
+        let (records, cursor, ending) = walk(&open.bytes, open.end);
+        assert_eq!((records, cursor.position), (4, open.end));
+        assert_eq!(ending, Ending::Torn { fault: RecordFault::Uncommitted, until: open.end + 40 });
+    }
+
+    /// Every record times every bit of it, below and beyond the durable part, with and without a statement that
+    /// the batch was not durable.
+    #[test]
+    fn rows_for_every_bit() {
+        for stated in [false, true] {
+            let unsynced = |sequence: u64| if stated { sequence as u16 - 1 } else { UNSYNCED_NOT_STATED };
+            let healthy = build(&PAYLOADS, unsynced, false);
+            for (number, &start) in healthy.offsets.iter().enumerate() {
+                let end = healthy.offsets.get(number + 1).copied().unwrap_or(healthy.end);
+                let step = if cfg!(miri) { 13 } else { 1 };
+                for bit in (start * 8..end * 8).step_by(step) {
+                    let mut bytes = healthy.bytes.clone();
+                    bytes[bit / 8] ^= 1 << (bit % 8);
+                    for durable_bytes in [start, start + 1, end] {
+                        let (records, cursor, ending) = walk(&bytes, durable_bytes);
+                        assert_eq!((records, cursor.position), (number, start));
+                        let last = number + 1 == healthy.offsets.len();
+                        let torn = durable_bytes <= start && (last || stated);
+                        match ending {
+                            Ending::Torn { until, .. } => assert!(torn && until <= healthy.end),
+                            Ending::Damaged { next_valid, .. } => {
+                                assert!(!torn);
+                                assert_eq!(next_valid, healthy.offsets.get(number + 1).copied());
+                            }
+                            other => panic!("bit {bit}: {other:?}"),
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn later_record_that_saw_this_one_durable_makes_it_damage() {
+        // The fourth record was appended when the second was durable already, not yet the third.
+        let healthy = build(&PAYLOADS, |sequence| if sequence == 4 { 1 } else { 0 }, false);
+        for (number, torn) in [(1, false), (2, true)] {
+            let mut bytes = healthy.bytes.clone();
+            bytes[healthy.offsets[number] + 20] ^= 1;
+            let (_, _, ending) = walk(&bytes, 0);
+            assert_eq!(matches!(ending, Ending::Torn { .. }), torn, "record {number}: {ending:?}");
+        }
+    }
+
+    #[test]
+    fn sequence_and_chain_are_checked() {
+        let healthy = build(&PAYLOADS, not_stated, false);
+        let mut cursor = Cursor::start(2, 3, SEED);
+        let expected = RecordFault::Sequence { found: 1, expected: 2 };
+        assert_eq!(cursor.step(&healthy.bytes), Step::Fault(expected));
+        let mut cursor = Cursor::start(1, 4, SEED);
+        let expected = RecordFault::Chain { found: 3, expected: 4 };
+        assert_eq!(cursor.step(&healthy.bytes), Step::Fault(expected));
+        let (_, _, ending) = {
+            let step = cursor.step(&healthy.bytes);
+            (0, 0, judge_last(&healthy.bytes, &cursor, step, 0))
+        };
+        // The record is intact, so it is no torn write.
+        assert!(matches!(ending, Ending::Damaged { next_valid: Some(HEADER_BYTES), .. }));
+    }
+
+    #[test]
+    fn last_nonzero_byte_is_found_everywhere() {
+        for size in [0_usize, 1, 4_095, 4_096, 4_097, 13_000] {
+            let mut bytes = vec![0; size];
+            for start in [0, size / 2, size] {
+                assert_eq!(last_nonzero_end(&bytes, start), start);
+            }
+            assert_eq!(last_nonzero_end(&bytes, size + 5), size);
+            for position in (0..size).step_by(if cfg!(miri) { 997 } else { 61 }) {
+                bytes[position] = 1;
+                for start in [0, position, position + 1] {
+                    assert_eq!(
+                        last_nonzero_end(&bytes, start),
+                        (position + 1).max(start),
+                        "{position} {start}"
+                    );
+                }
+                bytes[position] = 0;
+            }
+        }
+    }
+}
