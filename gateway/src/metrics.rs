@@ -250,6 +250,14 @@ pub struct Metrics {
     pub door_refused: Box<[Counter]>,
     /// Written by the door: events replayed from the journal.
     pub door_events_replayed: Counter,
+    /// Written by the door: addresses that are blocked for failed logons.
+    pub door_blocked_addresses: Counter,
+    /// Written by the door: keys in force, revoked and expired ones included.
+    pub door_keys: Counter,
+    /// Written by the door: times the keys changed.
+    pub door_keys_reloads: Counter,
+    /// Written by the door: times the keys file changed and was not valid.
+    pub door_keys_errors: Counter,
 }
 
 impl Metrics {
@@ -289,6 +297,10 @@ impl Metrics {
             door_logons: Counter::default(),
             door_refused: by_code(),
             door_events_replayed: Counter::default(),
+            door_blocked_addresses: Counter::default(),
+            door_keys: Counter::default(),
+            door_keys_reloads: Counter::default(),
+            door_keys_errors: Counter::default(),
         }
     }
 
