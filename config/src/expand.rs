@@ -47,10 +47,8 @@ fn expand_value(
                 expanded.insert(path.to_owned(), std::mem::replace(text, replaced));
             }
             Err(wrong) => {
-                let given = (!is_secret(path)).then_some(text.as_str());
-                context.wrong(path, given, &wrong.problem, &wrong.advice);
-                // Readers take it for given and complain no further.
-                context.poison(path);
+                let given = Value::String(text.clone()).to_string();
+                context.wrong(path, Some(&given), &wrong.problem, &wrong.advice);
             }
         },
         Value::Array(items) => {

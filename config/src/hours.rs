@@ -92,14 +92,6 @@ impl TradingHours {
         };
         let weekly: Vec<_> = tables.into_iter().filter_map(WeeklySession::read).collect();
         let zone_name = zone_name.unwrap_or_else(|| "UTC".to_owned());
-        let Ok(zone) = TimeZone::get(&zone_name) else {
-            section.wrong(
-                "time_zone",
-                "is not a time zone",
-                "give a name as in \"America/New_York\" or \"UTC\"",
-            );
-            return Self::ALWAYS;
-        };
         let mut holidays = Vec::new();
         for (path, text) in holiday_names.unwrap_or_default() {
             match text.parse::<Date>() {
@@ -114,6 +106,14 @@ impl TradingHours {
                 }
             }
         }
+        let Ok(zone) = TimeZone::get(&zone_name) else {
+            section.wrong(
+                "time_zone",
+                "is not a time zone",
+                "give a name as in \"America/New_York\" or \"UTC\"",
+            );
+            return Self::ALWAYS;
+        };
         for (key, count, limit) in
             [("hours", weekly.len(), HOURS_MAX), ("holidays", holidays.len(), HOLIDAYS_MAX)]
         {
@@ -129,7 +129,7 @@ impl TradingHours {
 
 impl WeeklySession {
     fn read(section: Section<'_>) -> Option<Self> {
-        let days = section.required_text("days", "give days as in \"mon-fri\" or \"sat,sun\"");
+        let days = section.required_text("days", "give days as in \"mon-fri\", \"sat,sun\" or \"daily\"");
         let open = section.required_text("open", "give the time of opening, as in \"09:00\"");
         let close = section.required_text("close", "give the time of closing, as in \"17:30\" or \"24:00\"");
         let days = days.and_then(|text| match parse_days(&text) {
@@ -189,8 +189,12 @@ fn joined(mut sessions: Vec<Session>) -> Vec<Session> {
 
 fn parse_days(text: &str) -> Result<[bool; 7], Wrong> {
     let day = |name: &str| DAYS.iter().position(|day| *day == name.trim());
-    let wrong = || Wrong::new("is not a list of days", "give days as in \"mon-fri\" or \"sat,sun\"");
+    let wrong =
+        || Wrong::new("is not a list of days", "give days as in \"mon-fri\", \"sat,sun\" or \"daily\"");
     let mut days = [false; 7];
+    if text == "daily" {
+        return Ok([true; 7]);
+    }
     for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let (mut at, last) = (day(first).ok_or_else(wrong)?, day(last).ok_or_else(wrong)?);
@@ -201,4 +205,124 @@ fn parse_days(text: &str) -> Result<[bool; 7], Wrong> {
         }
     }
     Ok(days)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    fn session(days: &str, open: &str, close: &str) -> WeeklySession {
+        let seconds = |text: &str| if text == "24:00" { 0 } else { parse_time_of_day(text).unwrap() };
+        let days = parse_days(days).map_err(|wrong| wrong.problem).unwrap();
+        WeeklySession { days, open_seconds: seconds(open), close_seconds: seconds(close) }
+    }
+
+    fn hours(weekly: &[WeeklySession], zone: &str, holidays: &[&str]) -> TradingHours {
+        let holidays: Vec<Date> = holidays.iter().map(|text| text.parse().unwrap()).collect();
+        TradingHours::weekly(weekly, &TimeZone::get(zone).unwrap(), &holidays)
+    }
+
+    fn nanos(text: &str) -> u64 {
+        text.parse::<Timestamp>().unwrap().as_nanosecond().try_into().unwrap()
+    }
+
+    /// Open from `open` on, closed just before; open just before `close`, closed from then on.
+    fn assert_session(hours: &TradingHours, open: &str, close: &str) {
+        let (open_ns, close_ns) = (nanos(open), nanos(close));
+        assert!(!hours.is_open(open_ns - 1), "before {open}");
+        assert!(hours.is_open(open_ns), "{open}");
+        assert!(hours.is_open(close_ns - 1), "before {close}");
+        assert!(!hours.is_open(close_ns), "{close}");
+    }
+
+    #[test]
+    fn always_is_always() {
+        assert!(TradingHours::ALWAYS.is_open(0));
+        assert!(TradingHours::ALWAYS.is_open(u64::MAX));
+    }
+
+    #[test]
+    fn sessions_move_with_daylight_saving() {
+        let york = hours(&[session("mon-fri", "09:30", "16:00")], "America/New_York", &[]);
+        // 2026-03-08 and 2026-11-01 change the clock.
+        assert_session(&york, "2026-03-06T14:30:00Z", "2026-03-06T21:00:00Z");
+        assert_session(&york, "2026-03-09T13:30:00Z", "2026-03-09T20:00:00Z");
+        assert_session(&york, "2026-10-30T13:30:00Z", "2026-10-30T20:00:00Z");
+        assert_session(&york, "2026-11-02T14:30:00Z", "2026-11-02T21:00:00Z");
+        assert!(!york.is_open(nanos("2026-03-07T15:00:00Z")), "Saturday");
+        assert!(!york.is_open(nanos("2026-03-08T15:00:00Z")), "Sunday");
+    }
+
+    #[test]
+    fn overnight_sessions_close_the_day_after_and_join() {
+        let forex = hours(&[session("sun-thu", "17:00", "17:00")], "America/New_York", &[]);
+        assert_session(&forex, "2026-03-01T22:00:00Z", "2026-03-06T22:00:00Z");
+        // The clock changes in the middle of the night before it opens.
+        assert_session(&forex, "2026-03-08T21:00:00Z", "2026-03-13T21:00:00Z");
+        let night = hours(&[session("mon", "22:00", "02:00")], "UTC", &[]);
+        assert_session(&night, "2026-06-01T22:00:00Z", "2026-06-02T02:00:00Z");
+    }
+
+    /// A night with a change of the clock is an hour shorter or longer.
+    #[test]
+    fn a_night_of_the_change_has_another_length() {
+        let night = hours(&[session("daily", "22:00", "06:00")], "Europe/Berlin", &[]);
+        assert_session(&night, "2026-03-28T21:00:00Z", "2026-03-29T04:00:00Z");
+        assert_session(&night, "2026-10-24T20:00:00Z", "2026-10-25T05:00:00Z");
+    }
+
+    /// 02:30 does not exist on the first of these days, and comes twice on the second.
+    #[test]
+    fn times_that_are_left_out_or_come_twice_have_a_meaning() {
+        let morning = hours(&[session("sun", "02:30", "08:00")], "Europe/Berlin", &[]);
+        assert_session(&morning, "2026-03-29T01:30:00Z", "2026-03-29T06:00:00Z");
+        assert_session(&morning, "2026-10-25T00:30:00Z", "2026-10-25T07:00:00Z");
+        let gone = hours(&[session("sun", "02:00", "03:00")], "Europe/Berlin", &[]);
+        assert!(!gone.is_open(nanos("2026-03-29T01:00:00Z")), "the hour is left out");
+    }
+
+    #[test]
+    fn holidays_and_the_end_of_the_day() {
+        let day = hours(&[session("daily", "00:00", "24:00")], "UTC", &["2026-12-25"]);
+        assert!(!day.is_open(nanos("2026-12-25T00:00:00Z")));
+        assert!(!day.is_open(nanos("2026-12-25T23:59:59Z")));
+        assert_session(&day, "2026-12-26T00:00:00Z", "2050-01-01T00:00:00Z");
+        assert!(!day.is_open(nanos("2023-12-31T12:00:00Z")), "before the first year");
+    }
+
+    #[test]
+    fn days_are_lists_and_ranges() {
+        let days = |text: &str| parse_days(text).ok();
+        assert_eq!(days("mon-fri"), Some([true, true, true, true, true, false, false]));
+        assert_eq!(days("sat, sun"), Some([false, false, false, false, false, true, true]));
+        assert_eq!(days("fri-mon"), Some([true, false, false, false, true, true, true]));
+        assert_eq!(days("daily"), Some([true; 7]));
+        for wrong in ["", "mon-", "-", "monday", "mon,,tue", "mon-tue-wed"] {
+            assert_eq!(days(wrong), None, "{wrong}");
+        }
+    }
+
+    proptest! {
+        /// The precomputed sessions are what the calendar says minute by minute.
+        #[test]
+        fn agrees_with_the_calendar(
+            open in 0_u32..1440, close in 0_u32..1440, days in any::<[bool; 7]>(), minute in 0_i64..9_000_000,
+        ) {
+            let weekly = WeeklySession { days, open_seconds: open * 60, close_seconds: close * 60 };
+            let hours = TradingHours::weekly(&[weekly], &TimeZone::UTC, &[]);
+            let start: Timestamp = "2024-01-02T00:00:00Z".parse().unwrap();
+            let now = Timestamp::from_second(start.as_second() + minute * 60).unwrap();
+            let local = now.to_zoned(TimeZone::UTC);
+            let today = local.weekday().to_monday_zero_offset() as usize;
+            let yesterday = (today + 6) % 7;
+            let of_day = u32::from(local.hour().unsigned_abs()) * 60 + u32::from(local.minute().unsigned_abs());
+            let overnight = close <= open;
+            let expected = days[today] && of_day >= open && (overnight || of_day < close)
+                || days[yesterday] && overnight && of_day < close;
+            prop_assert_eq!(hours.is_open(now.as_nanosecond().try_into().unwrap()), expected);
+        }
+    }
 }

@@ -167,7 +167,9 @@ fn read_instrument(section: &Section<'_>, venues: &[String]) -> Instrument {
             quantity.increment()
         );
         let key = if section.has("quote_to_account_rate") { "quote_to_account_rate" } else { "tick" };
-        section.wrong(key, &problem, "give the rate with fewer digits");
+        let advice =
+            "amounts are counted in 10^-18: give a coarser tick or step, or a rate with fewer digits";
+        section.wrong(key, &problem, advice);
         return instrument;
     };
     Instrument { unit_value, ..instrument }

@@ -210,19 +210,22 @@ fn read_entry(section: &Section<'_>) -> Option<Entry> {
         section.wrong("scopes", "allows nothing", SCOPES_ADVICE);
     }
     let secret_reference = section.context().original(&section.key_path("secret")).map(str::to_owned);
-    let entry = Entry {
+    // Every key is asked for before a mistake in one of them ends it.
+    let (accounts, symbols) = (texts(section, "accounts"), texts(section, "symbols"));
+    let (created_at_ns, expires_at_ns) = (time(section, "created_at"), time(section, "expires_at"));
+    let revoked_at_ns = time(section, "revoked_at");
+    Some(Entry {
         id,
         client,
         verifier: verifier?,
         secret_reference,
         scopes,
-        accounts: texts(section, "accounts"),
-        symbols: texts(section, "symbols"),
-        created_at_ns: time(section, "created_at"),
-        expires_at_ns: time(section, "expires_at"),
-        revoked_at_ns: time(section, "revoked_at"),
-    };
-    Some(entry)
+        accounts,
+        symbols,
+        created_at_ns,
+        expires_at_ns,
+        revoked_at_ns,
+    })
 }
 
 fn read_secret(section: &Section<'_>) -> Option<Verifier> {

@@ -132,13 +132,13 @@ impl<'a> Section<'a> {
 
     /// A table inside; an empty one when it is not given.
     pub(crate) fn section(&self, key: &'static str) -> Section<'a> {
+        let header = join(&self.header, key);
         let table = self.value(key, |value, _| match value {
             Value::Table(table) => Ok(table.clone()),
             other => {
-                Err(Wrong::new(format!("is {}, not a table", type_name(other)), format!("write [{key}]")))
+                Err(Wrong::new(format!("is {}, not a table", type_name(other)), format!("write [{header}]")))
             }
         });
-        let header = join(&self.header, key);
         if self.described {
             self.context.describe(&format!("\n[{header}]"));
         }

@@ -4,6 +4,7 @@ use tollgate_protocol::Symbol;
 
 use crate::limits::OwnerLimits;
 use crate::reader::Section;
+use crate::value::quoted;
 
 /// Checks that hold for the whole gateway.
 #[derive(Clone, Debug)]
@@ -44,7 +45,12 @@ impl RiskSettings {
         for (path, name) in section.names("restricted_symbols").unwrap_or_default() {
             match section.context().text(&path, &name) {
                 Some(symbol) if settings.restricted_symbols.contains(&symbol) => {
-                    section.context().wrong(&path, Some(&name), "is there twice", "name each symbol once");
+                    section.context().wrong(
+                        &path,
+                        Some(&quoted(&name)),
+                        "is there twice",
+                        "name each symbol once",
+                    );
                 }
                 Some(symbol) => settings.restricted_symbols.push(symbol),
                 None => {}

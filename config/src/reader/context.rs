@@ -84,9 +84,12 @@ impl<'a> Context<'a> {
         self.base
     }
 
-    /// Notes a mistake.
+    /// Notes a mistake. Readers then take the value for one that is not given.
     pub(crate) fn wrong(&self, path: &str, value: Option<&str>, problem: &str, advice: &str) {
-        self.errors.borrow_mut().push(self.note(path, value, problem, advice));
+        // The first mistake is the one to correct; others of the same value may only follow from it.
+        if self.poisoned.borrow_mut().insert(path.to_owned()) {
+            self.errors.borrow_mut().push(self.note(path, value, problem, advice));
+        }
     }
 
     /// Notes what can be lived with, but is hardly meant.
@@ -104,11 +107,6 @@ impl<'a> Context<'a> {
             problem: problem.to_owned(),
             advice: advice.to_owned(),
         }
-    }
-
-    /// Notes that the value of `path` is known to be wrong: nothing more is to be said of it.
-    pub(crate) fn poison(&self, path: &str) {
-        self.poisoned.borrow_mut().insert(path.to_owned());
     }
 
     /// What stood at `path` before variables and files were put in.
