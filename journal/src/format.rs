@@ -1,4 +1,4 @@
-//! The bytes on disk: constants of the format and the segment header. `FORMAT.md` is the table of it.
+//! The bytes on disk: constants of the format and the segment header. `FORMAT.md` has the tables.
 //!
 //! Pure functions over byte slices: no files, no mapped memory.
 
@@ -249,7 +249,7 @@ mod tests {
     const HINT: DurableHint = DurableHint { bytes: 4_144, sequence: 41 };
 
     fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
     }
 
     fn page() -> Vec<u8> {

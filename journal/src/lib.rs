@@ -1,4 +1,55 @@
 //! Append-only memory-mapped journal.
+//!
+//! Records are appended to preallocated, mapped segment files by one thread that never waits: the hot half,
+//! [`Appender`]. The cold half, [`Flusher`], runs on two threads of its own: one makes records durable and moves
+//! the watermark, the other prepares the next segment and makes the pages ahead writable. [`Reader`] follows a
+//! journal in any process while it is written. [`open`] recovers what a crash has left; [`verify`] and [`repair`]
+//! deal with disks that have lost or changed something.
+//!
+//! The crate knows nothing of what the payloads mean. The bytes on disk and the decision table of recovery are
+//! in `FORMAT.md`.
+//!
+//! ```
+//! use tollgate_journal::{FlusherOptions, Reader, Room, Settings, open};
+//!
+//! # let temporary = tempfile::tempdir()?;
+//! # let directory = temporary.path().join("journal");
+//! let settings = Settings { segment_bytes: 1 << 20, reserve_bytes: 1 << 16, ..Settings::new(&directory) };
+//! let opened = open(&settings, |record| println!("{} {:?}", record.sequence, record.payload))?;
+//! let handle = opened.flusher.spawn(&FlusherOptions::default())?;
+//! let mut appender = opened.appender;
+//!
+//! let message = b"buy 1";
+//! let sequence = appender.append(Room::Ordinary, 1, 1_700_000_000_000_000_000, message.len(), |slot| {
+//!     slot.copy_from_slice(message);
+//!     message.len()
+//! })?;
+//! appender.publish();
+//! assert_eq!(sequence, 1);
+//!
+//! let mut reader = Reader::open(&directory)?;
+//! let record = reader.next()?.ok_or("the record was appended")?;
+//! assert_eq!((record.sequence, record.kind, record.payload), (1, 1, &message[..]));
+//! handle.stop()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What is promised
+//!
+//! - An append allocates nothing, takes no lock and makes no system call. [`Appender::publish`] makes one, in the
+//!   disk class, when the flusher sleeps.
+//! - Going to the next segment is a swap of pointers. Page faults are taken ahead by the cold half; what remains
+//!   is inherent in mapped files: a sync takes the write permission of the pages it writes, and an append that
+//!   comes before the flusher has given it back pays for one fault.
+//! - A full disk is not final: ordinary records are refused once only the reserve is left, reserved ones at the
+//!   very end, and both are taken again when there is space. See [`Condition`].
+//! - A failed sync is final: the kernel may have dropped what it could not write. The watermark stays where it
+//!   is, ordinary records are refused, and reserved ones survive a crash of the process at least.
+//!
+//! # Unsafe code
+//!
+//! Two small modules have it, each block with its reason: `map`, since a journal in mapped memory is bytes shared
+//! between threads and processes, and `checksum`, for one processor instruction. The rest of the crate is safe.
 
 mod appender;
 mod checksum;

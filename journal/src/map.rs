@@ -1,4 +1,4 @@
-//! Mapped memory: the one place of this crate with `unsafe`.
+//! Mapped memory.
 //!
 //! A segment is written by one appender, synced by the flusher, and read by readers in any process. What makes
 //! that sound is the discipline of the journal, which the types here carry as far as they can:

@@ -176,7 +176,7 @@ mod tests {
     use crate::format::segment_seed;
 
     fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
     }
 
     fn record(payload: &[u8], fields: Fields, seed: u32, previous: u32) -> (Vec<u8>, u32) {

@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn later_record_that_saw_this_one_durable_makes_it_damage() {
         // The fourth record was appended when the second was durable already, not yet the third.
-        let healthy = build(&PAYLOADS, |sequence| if sequence == 4 { 1 } else { 0 }, false);
+        let healthy = build(&PAYLOADS, |sequence| u16::from(sequence == 4), false);
         for (number, torn) in [(1, false), (2, true)] {
             let mut bytes = healthy.bytes.clone();
             bytes[healthy.offsets[number] + 20] ^= 1;
