@@ -89,7 +89,7 @@ pub fn open_with(
         return Ok(assemble(settings, maker, current, None, None, recovery));
     }
 
-    std::fs::create_dir_all(directory).map_err(FileError::new("create", directory))?;
+    create_directory(&*maker.storage, directory)?;
     let lock = DirectoryLock::take(directory)?;
     for path in list_unfinished(directory)? {
         discard(&*maker.storage, path, &mut recovery)?;
@@ -101,6 +101,17 @@ pub fn open_with(
     };
     let (current, next) = resume(&maker, survey, &mut recovery)?;
     Ok(assemble(settings, maker, current, next, Some(lock), recovery))
+}
+
+/// Creates the directory with those above it, durably: a power failure must not lose it with what is in it.
+fn create_directory(storage: &dyn Storage, directory: &Path) -> Result<(), OpenError> {
+    let missing: Vec<&Path> = directory.ancestors().take_while(|path| !path.exists()).collect();
+    std::fs::create_dir_all(directory).map_err(FileError::new("create", directory))?;
+    for parent in missing.iter().filter_map(|path| path.parent()) {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        storage.sync_directory(parent).map_err(FileError::new("sync", parent))?;
+    }
+    Ok(())
 }
 
 /// The segment to append to, and what the next record continues.

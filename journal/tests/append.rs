@@ -153,3 +153,48 @@ fn empty_journal_states_where_it_starts() {
         assert_eq!((opened.recovery.first_sequence, opened.recovery.last_sequence), (1, 0));
     }
 }
+
+#[test]
+fn both_halves_can_move_to_their_threads() {
+    fn is_send<T: Send>() {}
+    is_send::<tollgate_journal::Appender>();
+    is_send::<tollgate_journal::Flusher>();
+    is_send::<tollgate_journal::FlusherHandle>();
+    is_send::<tollgate_journal::Reader>();
+}
+
+#[test]
+fn segment_prepared_before_a_restart_is_used_after_it() {
+    use std::os::unix::fs::MetadataExt;
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), Durability::Process);
+    let next = common::segment_path(directory.path(), 2);
+    let (mut appender, handle) = spawn(&settings);
+    append(&mut appender, b"first");
+    common::wait_until("the next segment is ready", || appender.status().next_ready);
+    handle.stop().unwrap();
+    drop(appender);
+    let inode = std::fs::metadata(&next).unwrap().ino();
+
+    let opened = open(&settings, |_| {}).unwrap();
+    assert!(opened.appender.status().next_ready, "before any thread runs");
+    assert_eq!(opened.recovery.discarded.len(), 0);
+    let mut appender = opened.appender;
+    while appender.status().segment_index == 1 {
+        try_append(&mut appender, Room::Ordinary, &[1; 500]).unwrap();
+    }
+    assert_eq!(std::fs::metadata(&next).unwrap().ino(), inode);
+    let last = appender.next_sequence() - 1;
+    drop((appender, opened.flusher));
+    let (opened, kept) = open_keeping(&settings).unwrap();
+    assert_eq!((opened.recovery.last_sequence, kept.len() as u64), (last, last));
+}
+
+#[test]
+fn nested_directory_is_created() {
+    let directory = tempfile::tempdir().unwrap();
+    let nested = directory.path().join("a/b/c");
+    let settings = settings(&nested, Durability::Disk);
+    assert!(open(&settings, |_| {}).is_ok());
+    assert!(common::segment_path(&nested, 1).exists());
+}
