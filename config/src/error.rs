@@ -70,6 +70,10 @@ impl ConfigErrors {
         self
     }
 
+    pub(crate) fn into_vec(self) -> Vec<ConfigError> {
+        self.0
+    }
+
     /// The mistakes.
     pub fn as_slice(&self) -> &[ConfigError] {
         &self.0

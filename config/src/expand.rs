@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use toml::Value;
+use zeroize::Zeroizing;
 
 use crate::files::Privacy;
 use crate::reader::{Context, join};
@@ -77,7 +78,7 @@ fn expand_text(
     };
     let privacy = if is_secret(path) { Privacy::Private } else { Privacy::Public };
     let file = context.base().join(file);
-    let content = context.files().read(&file, privacy, REFERENCE_BYTES_MAX);
+    let content = context.files().read(&file, privacy, REFERENCE_BYTES_MAX).map(Zeroizing::new);
     match content {
         Ok(content) => Ok(Some(content.trim().to_owned())),
         Err(error) => Err(Wrong::new(

@@ -62,7 +62,9 @@ impl Files for Disk {
         if privacy == Privacy::Private && mode & 0o077 != 0 {
             return Err(FileError::NotPrivate { mode });
         }
-        let mut text = String::new();
+        // Sized at once: a text that grows would leave copies of secrets behind.
+        let size = file.metadata().map_err(unreadable)?.len().min(limit_bytes);
+        let mut text = String::with_capacity(size as usize + 1);
         let length = file.take(limit_bytes + 1).read_to_string(&mut text).map_err(unreadable)?;
         if length as u64 > limit_bytes {
             return Err(FileError::TooLong { limit_bytes });

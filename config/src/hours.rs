@@ -90,6 +90,13 @@ impl TradingHours {
             }
             return Self::ALWAYS;
         };
+        if tables.is_empty() {
+            section.wrong(
+                "hours",
+                "has no sessions: it would never trade",
+                "leave it out, and it always trades",
+            );
+        }
         let weekly: Vec<_> = tables.into_iter().filter_map(WeeklySession::read).collect();
         let zone_name = zone_name.unwrap_or_else(|| "UTC".to_owned());
         let mut holidays = Vec::new();

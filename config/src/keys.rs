@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{ConfigError, ConfigErrors};
 use crate::expand::Environment;
-use crate::files::{Disk, Files, Privacy};
+use crate::files::{Disk, FileError, Files, Privacy};
 use crate::reader::{Context, Secrecy, Section, TEXT_BYTES_MAX, wipe};
 use crate::settings::Settings;
 use crate::value::{decode_hex, encode_hex, nearest, quoted};
@@ -145,13 +145,27 @@ pub fn load_with(
     environment: &Environment<'_>,
     files: &dyn Files,
 ) -> Result<Vec<Entry>, ConfigErrors> {
-    let text = files.read(path, Privacy::Private, TEXT_BYTES_MAX).map_err(|error| {
-        let advice = "name the keys file in gateway.keys_file, readable by its owner alone".to_owned();
-        ConfigErrors::of_file(error.to_string(), advice).in_file(path)
-    })?;
-    let text = Zeroizing::new(text);
+    load_if_there(path, environment, files)?.ok_or_else(|| unreadable(path, &FileError::Missing))
+}
+
+/// `None` when there is no file at `path`.
+pub(crate) fn load_if_there(
+    path: &Path,
+    environment: &Environment<'_>,
+    files: &dyn Files,
+) -> Result<Option<Vec<Entry>>, ConfigErrors> {
+    let text = match files.read(path, Privacy::Private, TEXT_BYTES_MAX) {
+        Ok(text) => Zeroizing::new(text),
+        Err(FileError::Missing) => return Ok(None),
+        Err(error) => return Err(unreadable(path, &error)),
+    };
     let base = path.parent().unwrap_or(Path::new(""));
-    parse(&text, base, environment, files).map_err(|errors| errors.in_file(path))
+    parse(&text, base, environment, files).map(Some).map_err(|errors| errors.in_file(path))
+}
+
+fn unreadable(path: &Path, error: &FileError) -> ConfigErrors {
+    let advice = "gateway.keys_file names the keys, readable by their owner alone".to_owned();
+    ConfigErrors::of_file(error.to_string(), advice).in_file(path)
 }
 
 /// Reads keys from a text; relative paths in it start at `base`.

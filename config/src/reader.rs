@@ -13,7 +13,7 @@ use toml::Value;
 use crate::value::{Wrong, nearest, shown, type_name};
 
 use context::is_masked;
-pub(crate) use context::{Context, Secrecy, TEXT_BYTES_MAX, join, wipe};
+pub(crate) use context::{Context, Findings, Secrecy, TEXT_BYTES_MAX, join, wipe};
 pub(crate) use number::Sign;
 pub(crate) use place::parse_time_of_day;
 

@@ -10,14 +10,14 @@ use crate::client::ClientSettings;
 use crate::error::{ConfigError, ConfigErrors};
 use crate::exchange_info::{self, ExchangeSymbol};
 use crate::expand::Environment;
-use crate::files::{Disk, FileError, Files, Privacy};
+use crate::files::{Disk, Files, Privacy};
 use crate::gateway::{
     CapacitySettings, DedupeSettings, GatewaySettings, HotSettings, JournalSettings, SessionSettings,
     SideSettings,
 };
 use crate::instrument::{InstrumentRead, InstrumentSettings};
 use crate::keys::{self, KeySettings};
-use crate::reader::{Context, Secrecy, Section, TEXT_BYTES_MAX};
+use crate::reader::{Context, Findings, Secrecy, Section, TEXT_BYTES_MAX};
 use crate::risk::RiskSettings;
 use crate::value::quoted;
 use crate::venue::{FeedSettings, VenueKind, VenueRead, VenueSettings};
@@ -83,27 +83,39 @@ impl Settings {
         })?;
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let base = absolute.parent().unwrap_or(Path::new("/"));
-        let mut settings = Self::parse_with(&text, base, environment, files)?;
-        settings.load_keys(environment, files)?;
-        Ok(settings)
+        let (mut settings, mut findings) = Self::examine(&text, base, environment, files)?;
+        settings.load_keys(environment, files, &mut findings);
+        settings.finish(findings)
     }
 
-    fn load_keys(&mut self, environment: &Environment<'_>, files: &dyn Files) -> Result<(), ConfigErrors> {
+    fn load_keys(&mut self, environment: &Environment<'_>, files: &dyn Files, findings: &mut Findings) {
         let path = &self.gateway.keys_file;
-        if files.read(path, Privacy::Private, TEXT_BYTES_MAX) == Err(FileError::Missing) {
-            self.warnings.push(ConfigError {
-                file: None,
-                key: "gateway.keys_file".to_owned(),
-                line: None,
-                value: Some(quoted(&path.to_string_lossy())),
-                problem: "there is no such file: nobody can log on".to_owned(),
-                advice: "add a key".to_owned(),
-            });
-            return Ok(());
+        // With a mistake in the gateway's table this may be the path of something else.
+        if findings.errors.iter().any(|error| error.key.starts_with("gateway")) {
+            return;
         }
-        let entries = keys::load_with(path, environment, files)?;
-        self.keys = keys::resolve(&entries, self)?;
-        Ok(())
+        let entries = match keys::load_if_there(path, environment, files) {
+            Ok(Some(entries)) => entries,
+            Ok(None) => {
+                findings.warnings.push(ConfigError {
+                    file: None,
+                    key: "gateway.keys_file".to_owned(),
+                    line: None,
+                    value: Some(quoted(&path.to_string_lossy())),
+                    problem: "there is no such file: nobody can log on".to_owned(),
+                    advice: "add a key".to_owned(),
+                });
+                return;
+            }
+            Err(errors) => return findings.errors.extend(errors.into_vec()),
+        };
+        // Names that mistakes have kept out of the settings would be missed here.
+        if findings.errors.is_empty() {
+            match keys::resolve(&entries, self) {
+                Ok(keys) => self.keys = keys,
+                Err(errors) => findings.errors.extend(errors.into_vec()),
+            }
+        }
     }
 
     /// Reads settings from a text; relative paths in it start at `base`. Reads the files that the text names, but
@@ -119,14 +131,26 @@ impl Settings {
         environment: &Environment<'_>,
         files: &dyn Files,
     ) -> Result<Self, ConfigErrors> {
+        let (settings, findings) = Self::examine(text, base, environment, files)?;
+        settings.finish(findings)
+    }
+
+    /// Settings, good or bad, and what was found; an error only when the text is not TOML.
+    fn examine(
+        text: &str,
+        base: &Path,
+        environment: &Environment<'_>,
+        files: &dyn Files,
+    ) -> Result<(Self, Findings), ConfigErrors> {
         let (context, table) = Context::new(text, base, environment, files, Secrecy::Settings)?;
-        let mut settings = read(&Section::root(&context, &table));
-        let findings = context.finish();
-        settings.description = findings.description;
-        settings.warnings = findings.warnings;
+        let settings = read(&Section::root(&context, &table));
+        Ok((settings, context.finish()))
+    }
+
+    fn finish(self, findings: Findings) -> Result<Self, ConfigErrors> {
         match ConfigErrors::new(findings.errors) {
             Some(errors) => Err(errors),
-            None => Ok(settings),
+            None => Ok(Self { warnings: findings.warnings, description: findings.description, ..self }),
         }
     }
 

@@ -120,7 +120,7 @@ fn keys(text: &str) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     for line in text.lines() {
         if let Some(header) = line.strip_prefix('[') {
-            table = header.trim_matches(['[', ']']).to_owned();
+            header.trim_matches(['[', ']']).clone_into(&mut table);
             // All owners' limits have the same keys.
             if table == "risk.firm" || table.ends_with(".limits") {
                 "limits".clone_into(&mut table);

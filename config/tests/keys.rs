@@ -226,6 +226,22 @@ fn what_the_client_may_not_use_is_refused() {
     assert!(errors.iter().all(|error| error.file.as_deref() == Some("/nowhere/keys.toml")));
 }
 
+/// Mistakes of both files come together.
+#[test]
+fn mistakes_of_settings_and_keys_are_told_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, keys_path) = (directory.path().join("tollgate.toml"), directory.path().join("keys.toml"));
+    let text = EXAMPLE.replace("${TOLLGATE_DIRECTORY:-/var/lib/tollgate}", ".");
+    fs::write(&path, text.replace("idle = \"park\"", "idle = \"sleep\"")).unwrap();
+    fs::write(&keys_path, key("a", "")).unwrap();
+    fs::set_permissions(&keys_path, Permissions::from_mode(0o600)).unwrap();
+    let errors = Settings::load(&path).map(|_| ()).unwrap_err();
+    let told: Vec<_> = errors.iter().map(|error| (error.file.is_some(), error.key.as_str())).collect();
+    assert_eq!(told, [(false, "hot.idle"), (true, "key[0].secret")]);
+    let told = Settings::load(&directory.path().join("none.toml")).map(|_| ()).unwrap_err().to_string();
+    assert!(told.ends_with("none.toml: there is no such file; name the settings file"), "{told}");
+}
+
 #[test]
 fn settings_load_with_keys_and_identity() {
     let directory = tempfile::tempdir().unwrap();
