@@ -436,10 +436,14 @@ fn delayed_reports_keep_their_order() {
         bench.now_ns += 100;
         let mut reports = bench.request(VenueRequest::New(limit(id, Side::Buy, 90)));
         reports.extend(bench.request(VenueRequest::Cancel(OrderId(id))));
-        common::orders(&reports).into_iter().for_each(|(id, body)| by_order[id as usize].push(body));
+        for (id, body) in common::orders(&reports) {
+            by_order[id as usize].push(body);
+        }
     }
     bench.now_ns += 1_000;
-    common::orders(&bench.tick()).into_iter().for_each(|(id, body)| by_order[id as usize].push(body));
+    for (id, body) in common::orders(&bench.tick()) {
+        by_order[id as usize].push(body);
+    }
     assert!(by_order.iter().all(|bodies| matches!(bodies[..], [Accepted { .. }, Cancelled])));
 }
 

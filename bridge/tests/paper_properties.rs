@@ -140,6 +140,7 @@ fn run(
 #[derive(Default, Debug)]
 struct Known {
     quantity_steps: i64,
+    limit_ticks: i64,
     fills: HashMap<u64, i64>,
     is_over: bool,
 }
@@ -164,15 +165,21 @@ proptest! {
                 ReportBody::Accepted { .. } => {
                     prop_assert_eq!(order.quantity_steps, 0, "accepted once");
                     order.quantity_steps = sent[order_id].quantity_steps;
+                    order.limit_ticks = sent[order_id].price_ticks;
                 }
-                ReportBody::Replaced { quantity_steps, .. } => order.quantity_steps = quantity_steps,
+                ReportBody::Replaced { quantity_steps, price_ticks, .. } => {
+                    order.quantity_steps = quantity_steps;
+                    order.limit_ticks = price_ticks;
+                }
                 ReportBody::Filled { trade_id, quantity_steps, price_ticks, maker, .. } => {
                     let before = order.fills.insert(trade_id, quantity_steps);
                     prop_assert!(before.is_none_or(|before| before == quantity_steps));
                     prop_assert!(before.is_some() || !order.is_over, "{:?} trades after its end", order_id);
                     let original = sent[order_id];
                     prop_assert!(!maker || original.order_type != OrderType::Market);
-                    prop_assert!(price_ticks > 0);
+                    let worse = original.side.sign() * (price_ticks - order.limit_ticks);
+                    prop_assert!(before.is_some() || order.limit_ticks == 0 || worse <= 0, "{report:?} {order:?}");
+                    prop_assert!(!maker || before.is_some() || worse == 0, "{report:?} {order:?}");
                 }
                 ReportBody::Cancelled | ReportBody::Expired => order.is_over = true,
                 ReportBody::Status { filled_steps, quantity_steps, .. } => {

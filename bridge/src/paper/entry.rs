@@ -326,10 +326,10 @@ fn take_order(bytes: &mut &[u8]) -> Option<VenueOrder> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn order() -> VenueOrder {
+    pub(in crate::paper) fn order() -> VenueOrder {
         VenueOrder {
             order_id: OrderId(1),
             account: AccountIndex(2),

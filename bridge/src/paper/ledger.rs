@@ -194,6 +194,12 @@ impl Ledger {
         self.length
     }
 
+    /// Gives it another file to write to, so that a test can make writing fail.
+    #[cfg(test)]
+    pub(super) fn swap_file(&mut self, file: &mut File) {
+        std::mem::swap(&mut self.file, file);
+    }
+
     /// Looks up an order that is over, by reading the file from its start.
     pub(super) fn find(&self, order_id: OrderId, engine: &Engine) -> Result<Option<FinalOrder>, LedgerError> {
         let mut instruments = Translation::new(&self.path, engine);
@@ -454,5 +460,81 @@ impl<'a> Translation<'a> {
                 quantity_increment: instrument.quantity.increment(),
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::paper::settings::PaperSettings;
+
+    fn load(path: &Path) -> Result<Ledger, LedgerError> {
+        Ledger::load(path, &mut Engine::new(PaperSettings::default(), Arc::from([])).unwrap())
+    }
+
+    const ENTRY: LedgerEntry = LedgerEntry::Duplicate { at_ns: 1, order_id: OrderId(2) };
+
+    #[test]
+    fn a_frame_behind_damage_is_found_wherever_it_lies() {
+        let folder = tempfile::tempdir().unwrap();
+        // The marker of the frame behind lies before, across and after the end of the first chunk searched.
+        for garbage in (65_520..65_560).chain([1, 12, 200_000]) {
+            let path = folder.path().join(garbage.to_string());
+            let mut ledger = load(&path).unwrap();
+            ledger.buffer.resize(ledger.buffer.len() + garbage, 1);
+            ledger.add(&[ENTRY]);
+            ledger.write().unwrap();
+            drop(ledger);
+            let offset = HEADER_BYTES as u64;
+            assert!(
+                matches!(load(&path), Err(LedgerError::Damaged { offset: found, .. }) if found == offset),
+                "{garbage}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_torn_end_is_cut_and_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("venue.ledger");
+        let mut ledger = load(&path).unwrap();
+        // As after a power cut: the length is there, the bytes are not.
+        ledger.buffer.resize(100_000, 0);
+        ledger.write().unwrap();
+        drop(ledger);
+        let mut ledger = load(&path).unwrap();
+        assert_eq!(ledger.length_bytes(), HEADER_BYTES as u64);
+        ledger.add(&[ENTRY]);
+        ledger.write().unwrap();
+        assert_eq!(read_ledger(&path).unwrap(), [ENTRY]);
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), ledger.length_bytes());
+    }
+
+    #[test]
+    fn a_failed_write_is_tried_again_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("venue.ledger");
+        let mut ledger = load(&path).unwrap();
+        let mut file = File::open(&path).unwrap();
+        ledger.swap_file(&mut file);
+        ledger.add(&[ENTRY]);
+        assert!(ledger.write().is_err());
+        ledger.add(&[ENTRY]);
+        assert!(ledger.write().is_err());
+        ledger.swap_file(&mut file);
+        ledger.write().unwrap();
+        assert_eq!(read_ledger(&path).unwrap(), [ENTRY, ENTRY]);
+    }
+
+    #[test]
+    fn other_files_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes.txt");
+        std::fs::write(&path, "my notes").unwrap();
+        assert!(matches!(load(&path), Err(LedgerError::NotALedger { .. })));
+        assert_eq!(std::fs::read(&path).unwrap(), b"my notes");
+        std::fs::write(&path, b"TOLLPAPR\x02\0\0\0\0\0\0\0").unwrap();
+        assert!(matches!(load(&path), Err(LedgerError::Version { found: 2, .. })));
     }
 }

@@ -309,3 +309,57 @@ fn now_ns() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::venue::ReportBody;
+    use std::fs::File;
+
+    #[test]
+    fn nothing_is_told_of_orders_while_the_ledger_cannot_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("venue.ledger");
+        let mut engine = Engine::new(PaperSettings::default(), Arc::from([])).unwrap();
+        let ledger = Ledger::load(&path, &mut engine).unwrap();
+        let bell = Bell::for_this_thread();
+        let (mut requests, request_receiver) = lane(8, 1, bell.clone());
+        let (report_sender, mut reports) = lane(8, 0, bell.clone());
+        let mut venue = Venue {
+            engine,
+            ledger: Some(ledger),
+            is_ledger_down: false,
+            is_ledger_down_told: false,
+            feed: Feed::open(&[], &[], 0).unwrap(),
+            port: VenuePort { requests: request_receiver, reports: report_sender },
+            bell,
+            pending: VecDeque::new(),
+            control: Arc::default(),
+            statistics: Arc::default(),
+        };
+        let mut told = || std::iter::from_fn(|| reports.receive()).collect::<Vec<_>>();
+        venue.turn();
+        assert_eq!(told(), [VenueReport::Connected]);
+
+        let order = crate::paper::entry::tests::order();
+        let mut file = File::open(&path).unwrap();
+        venue.ledger.as_mut().unwrap().swap_file(&mut file);
+        requests.send(VenueRequest::New(order)).unwrap();
+        venue.turn();
+        assert!(matches!(told()[..], [VenueReport::Disconnected { .. }]));
+        requests.send(VenueRequest::Query(order.order_id)).unwrap();
+        venue.turn();
+        assert_eq!((told(), requests.free()), (Vec::new(), 7));
+        assert_eq!(venue.sleep_time(), LEDGER_RETRY);
+
+        venue.ledger.as_mut().unwrap().swap_file(&mut file);
+        venue.turn();
+        assert!(matches!(
+            told()[..],
+            [VenueReport::Connected, VenueReport::Order { body: ReportBody::Rejected { .. }, .. }]
+        ));
+        venue.turn();
+        assert!(matches!(told()[..], [VenueReport::Order { body: ReportBody::Status { .. }, .. }]));
+    }
+}
