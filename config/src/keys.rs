@@ -100,7 +100,7 @@ pub struct Entry {
     /// The shared secret, or the client's public key.
     pub verifier: Verifier,
     /// Where the secret comes from, when it does not stand in the file: a text with `${NAME}` or `file:PATH`.
-    /// [`write`] writes this in place of the secret.
+    /// [`write()`] writes this in place of the secret.
     pub secret_reference: Option<String>,
     /// What it may do.
     pub scopes: Scopes,

@@ -166,3 +166,13 @@ fn what_is_not_exchange_information_is_told() {
     let told = load_from(r#"{"symbols":[{"symbol":"X"}]}"#, "", "").map(|_| ()).unwrap_err().to_string();
     assert!(told.contains("venue[0].exchange_info[X].tick: is missing"), "{told}");
 }
+
+/// The description says what the instruments became, and loads to the same.
+#[test]
+fn the_description_has_every_instrument() {
+    let settings = load("", "");
+    let text = settings.describe();
+    let again = Settings::parse_with(text, Path::new("/"), &|_| None, &Served(INFO)).unwrap();
+    assert_eq!(format!("{:?}", settings.instruments), format!("{:?}", again.instruments));
+    assert!(text.contains("market_step = \"0.01\"\n"), "{text}");
+}
