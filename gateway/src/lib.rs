@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod cold;
+pub mod command;
 pub mod hot;
 pub mod link;
 pub mod metrics;

@@ -1,2 +1,7 @@
 //! The `tollgate` command line.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tollgate_gateway::command::run(std::env::args_os())
+}

@@ -1,0 +1,73 @@
+//! Settings as commands read them, and `tollgate check`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+use tollgate_config::{ConfigErrors, Settings};
+
+use super::failure::{Exit, Failure};
+use super::output::{Output, Tone};
+
+/// Which settings are meant.
+#[derive(Args, Debug)]
+pub(crate) struct ConfigOption {
+    /// The gateway's settings.
+    #[arg(long, env = "TOLLGATE_CONFIG", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+/// Options of `check`.
+#[derive(Args, Debug)]
+pub(crate) struct CheckArguments {
+    /// The gateway's settings.
+    #[arg(env = "TOLLGATE_CONFIG", value_name = "FILE")]
+    file: PathBuf,
+}
+
+impl CheckArguments {
+    pub(crate) fn run(&self, output: &Output) -> Result<(), Failure> {
+        let settings = match Settings::load(&self.file) {
+            Ok(settings) => settings,
+            Err(errors) if output.json => {
+                output.document(&json!({"valid": false, "errors": errors}))?;
+                return Err(Failure::silent(Exit::Configuration));
+            }
+            Err(errors) => return Err(invalid(&self.file, &errors)),
+        };
+        if output.json {
+            return output.document(&json!({
+                "valid": true,
+                "warnings": settings.warnings,
+                "keys": settings.keys.len(),
+                "settings": settings.describe(),
+            }));
+        }
+        output.text(settings.describe())?;
+        for warning in &settings.warnings {
+            output.line(format_args!("{} {warning}", output.paint(Tone::Warning, "# warning:")))?;
+        }
+        let counts = format!(
+            "# {} is valid: {} venues, {} instruments, {} accounts, {} clients, {} keys.",
+            self.file.display(),
+            settings.venues.len(),
+            settings.instruments.len(),
+            settings.accounts.len(),
+            settings.clients.len(),
+            settings.keys.len(),
+        );
+        output.line(output.paint(Tone::Good, &counts))
+    }
+}
+
+/// Loads settings, or tells every mistake in them.
+pub(crate) fn load(path: &Path) -> Result<Settings, Failure> {
+    Settings::load(path).map_err(|errors| invalid(path, &errors))
+}
+
+pub(crate) fn invalid(path: &Path, errors: &ConfigErrors) -> Failure {
+    let count = errors.as_slice().len();
+    let noun = if count == 1 { "mistake" } else { "mistakes" };
+    let list: String = errors.into_iter().map(|error| format!("\n  {error}")).collect();
+    Failure::new(Exit::Configuration, format_args!("{} has {count} {noun}:{list}", path.display()))
+}
