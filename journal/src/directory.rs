@@ -10,10 +10,18 @@ use std::path::{Path, PathBuf};
 /// Name of the file that the writer locks.
 pub(crate) const LOCK_NAME: &str = "LOCK";
 
-/// Held while a directory is written to; the lock goes with the file.
+/// Held while a directory is written to. A crash of the process releases it too.
 #[derive(Debug)]
 pub(crate) struct DirectoryLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for DirectoryLock {
+    /// Closing the file would not do: a child process that is just being started still has it open.
+    fn drop(&mut self) {
+        // The system releases the lock with the last open descriptor if this fails.
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 impl DirectoryLock {
@@ -26,7 +34,7 @@ impl DirectoryLock {
             .open(&path)
             .map_err(FileError::new("open the lock file", &path))?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked { directory: directory.to_owned() }),
             Err(error) => Err(FileError::new("lock", &path)(error.into()).into()),
         }

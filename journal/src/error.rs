@@ -127,11 +127,15 @@ impl FileError {
 /// Why a record was not appended. Nothing was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// Only the reserve is left, since no next segment could be prepared.
-    #[error("journal is full but for its reserve: no next segment could be prepared, make room on the disk")]
+    /// Only the reserve is left, since no next segment is ready: it could not be prepared, or not fast enough.
+    #[error(
+        "journal is full but for its reserve and no next segment is ready; its status says why (disk full?)"
+    )]
     Full,
     /// Even the reserve is used up.
-    #[error("journal is full to the last byte: no next segment could be prepared, make room on the disk")]
+    #[error(
+        "journal is full to the last byte and no next segment is ready; its status says why (disk full?)"
+    )]
     ReserveFull,
     /// The journal can no longer become durable; only reserved records are taken.
     #[error("journal has failed and takes only reserved records; restart once the disk is healthy")]

@@ -57,6 +57,8 @@ struct ReadSegment {
     index: u64,
     path: PathBuf,
     mapping: Mapping,
+    /// Size of the file when it is whole.
+    segment_bytes: u64,
     cursor: Cursor,
     /// The closing record has been read.
     closed: bool,
@@ -135,6 +137,7 @@ impl Reader {
                 Step::Record(decoded) if decoded.fields.sequence < self.wanted => {}
                 Step::Record(decoded) => return Ok(Some((offset, decoded))),
                 Step::End => segment.closed = true,
+                Step::Blank if segment.map_rest()? => {}
                 Step::Blank | Step::Fault(_) => return Ok(None),
             }
         }
@@ -185,7 +188,22 @@ impl ReadSegment {
             .map_err(|fault| header_damage(index, &path, OPENING_OFFSET, fault))?;
         let Some(opening) = opening else { return Ok(None) };
         let cursor = Cursor::start(opening.first_sequence, opening.previous_checksum, header.seed());
-        Ok(Some(Self { index, path, mapping, cursor, closed: false, torn_at: None }))
+        let segment_bytes = header.segment_bytes;
+        Ok(Some(Self { index, path, mapping, segment_bytes, cursor, closed: false, torn_at: None }))
+    }
+
+    /// A file that a crash has cut short is filled up by recovery: maps it again once that has happened.
+    fn map_rest(&mut self) -> Result<bool, FileError> {
+        if self.mapping.len() as u64 >= self.segment_bytes {
+            return Ok(false);
+        }
+        let file = File::open(&self.path).map_err(FileError::new("open", &self.path))?;
+        let file_bytes = file.metadata().map_err(FileError::new("examine", &self.path))?.len();
+        if file_bytes < self.segment_bytes {
+            return Ok(false);
+        }
+        self.mapping = Self::map(&file, &self.path, self.segment_bytes as usize)?;
+        Ok(true)
     }
 
     /// Read-ahead would bring large folios into the page cache, which the writer's syncs then write whole; a

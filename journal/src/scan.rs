@@ -355,4 +355,55 @@ mod tests {
             }
         }
     }
+
+    #[cfg(not(miri))]
+    mod arbitrary {
+        use super::*;
+        use proptest::prelude::*;
+
+        proptest! {
+            /// Whatever happens to the bytes, what is walked is a prefix of what was written.
+            #[test]
+            fn damage_never_invents_or_reorders(
+                payloads in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 1..10),
+                writes in proptest::collection::vec((any::<u16>(), any::<u8>()), 1..6),
+                moved in proptest::option::of((any::<u16>(), any::<u16>(), 1..200_usize)),
+                durable_bytes in HEADER_BYTES..HEADER_BYTES + 1024,
+            ) {
+                let payloads: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
+                let healthy = build(&payloads, not_stated, false);
+                let mut bytes = healthy.bytes.clone();
+                let within = |number: u16| HEADER_BYTES + usize::from(number) % 1024;
+                for (place, value) in writes {
+                    bytes[within(place)] = value;
+                }
+                if let Some((from, to, length)) = moved {
+                    let (from, to) = (within(from), within(to));
+                    let length = length.min(bytes.len() - from).min(bytes.len() - to);
+                    bytes.copy_within(from..from + length, to);
+                }
+                let mut cursor = Cursor::start(1, 3, SEED);
+                let mut number = 0;
+                while let Step::Record(decoded) = {
+                    let offset = cursor.position;
+                    let step = cursor.step(&bytes);
+                    if let Step::Record(decoded) = step {
+                        prop_assert_eq!(offset, healthy.offsets[number]);
+                        let payload = &bytes[offset + RECORD_HEADER_BYTES..offset + decoded.length];
+                        prop_assert_eq!(payload, payloads[number]);
+                    }
+                    step
+                } {
+                    number += 1;
+                    prop_assert_eq!(decoded.fields.sequence, number as u64);
+                }
+                let (records, position, ending) = walk(&bytes, durable_bytes);
+                prop_assert_eq!(records, number);
+                if position.position < durable_bytes {
+                    let cut = matches!(ending, Ending::Torn { .. } | Ending::Clean);
+                    prop_assert!(!cut, "durable bytes were cut");
+                }
+            }
+        }
+    }
 }

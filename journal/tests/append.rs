@@ -61,6 +61,23 @@ fn two_openers_do_not_meet() {
 }
 
 #[test]
+fn lock_is_free_after_closing_though_children_are_being_started() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), Durability::Process);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                assert!(std::process::Command::new("true").status().unwrap().success());
+            }
+        });
+        let opened = (0..300).map(|_| open(&settings, |_| {}).map(drop)).find(Result::is_err);
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(opened.is_none(), "{opened:?}");
+    });
+}
+
+#[test]
 fn settings_list_every_problem() {
     let settings = Settings {
         segment_bytes: 1_000,

@@ -147,6 +147,25 @@ fn damage_stops_the_reader_and_a_torn_tail_does_not() {
 }
 
 #[test]
+fn reader_goes_on_after_a_shortened_file_is_filled_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), Durability::Process);
+    let mut appender = open(&settings, |_| {}).unwrap().appender;
+    for _ in 0..2 {
+        common::try_append(&mut appender, Room::Ordinary, &[1; 16]).unwrap();
+    }
+    drop(appender);
+    let path = common::segment_path(directory.path(), 1);
+    std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(4096 + 48).unwrap();
+    let mut reader = Reader::open(directory.path()).unwrap();
+    assert_eq!(reader.next().unwrap().unwrap().sequence, 1);
+    assert!(reader.next().unwrap().is_none());
+    let mut appender = open(&settings, |_| {}).unwrap().appender;
+    common::try_append(&mut appender, Room::Ordinary, b"second again").unwrap();
+    assert_eq!(reader.next().unwrap().unwrap().payload, b"second again");
+}
+
+#[test]
 fn statistics_count_by_kind() {
     let directory = tempfile::tempdir().unwrap();
     let (mut appender, handle) = spawn(&settings(directory.path(), Durability::Process));
