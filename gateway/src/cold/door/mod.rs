@@ -24,7 +24,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::sync::mpsc as async_mpsc;
@@ -38,6 +38,8 @@ use reception::Reception;
 
 /// Threads that read the journal for clients that resume.
 const READERS_MAX: usize = 2;
+/// Connections that the system completes before they are accepted; it may have a lower limit of its own.
+const CONNECTIONS_QUEUED_MAX: u32 = 4096;
 
 /// The bell of the lane from the hot thread, made before the lane.
 pub struct DoorBell {
@@ -144,7 +146,7 @@ impl Door {
             .map_err(DoorError::Thread)?;
         let wanted = settings.gateway.listen;
         let listen = |source| DoorError::Listen { address: wanted, source };
-        let listener = runtime.block_on(TcpListener::bind(wanted)).map_err(listen)?;
+        let listener = runtime.block_on(async { bind(wanted) }).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let (control, controls) = async_mpsc::unbounded_channel();
         let random = logon::random().map_err(DoorError::Random)?;
@@ -154,6 +156,14 @@ impl Door {
             .map_err(DoorError::Thread)?;
         Ok(DoorHandle { address, control, thread: Some(thread) })
     }
+}
+
+/// Listens with a queue long enough that a burst of connections makes nobody wait for his handshake's repetition.
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(CONNECTIONS_QUEUED_MAX)
 }
 
 fn check_sizes(settings: &Settings) -> Result<(), DoorError> {
