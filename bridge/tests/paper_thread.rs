@@ -33,13 +33,16 @@ struct Client {
 }
 
 impl Client {
-    /// A venue whose first instrument stands at 100 to 101, seen connected and quoted.
     fn start(settings: PaperSettings, reports: usize) -> Self {
+        Self::start_with(settings, LaneCapacities { requests: 256, requests_reserved: 16, reports })
+    }
+
+    /// A venue whose first instrument stands at 100 to 101, seen connected and quoted.
+    fn start_with(settings: PaperSettings, capacities: LaneCapacities) -> Self {
         let bell = Bell::for_this_thread();
         let walk = Walk { instrument: InstrumentIndex(0), start_ticks: 100, spread_ticks: 1 };
         let feed =
             FeedSettings::Synthetic { seed: 0, interval_ns: u64::MAX, volatility_ppm: 0, walks: vec![walk] };
-        let capacities = LaneCapacities { requests: 256, requests_reserved: 16, reports };
         let started = start("paper", settings, &[feed], instruments(), bell.clone(), capacities).unwrap();
         let mut client =
             Self { requests: started.requests, reports: started.reports, handle: started.handle, bell };
@@ -135,6 +138,23 @@ fn a_full_lane_loses_nothing() {
         client.send(VenueRequest::New(market(id)));
     }
     for id in 0..200 {
+        assert!(matches!(client.body(), (found, ReportBody::Accepted { .. }) if found == id));
+        assert!(matches!(client.body(), (found, ReportBody::Filled { .. }) if found == id));
+    }
+}
+
+#[test]
+fn more_delayed_reports_than_the_venue_holds_come_all_the_same() {
+    let latency_ns = 300_000_000;
+    let settings =
+        PaperSettings { latency_ns_min: latency_ns, latency_ns_max: latency_ns, ..PaperSettings::default() };
+    let orders = 40_000;
+    let capacities = LaneCapacities { requests: 65_536, requests_reserved: 1, reports: 1_024 };
+    let mut client = Client::start_with(settings, capacities);
+    for id in 0..orders {
+        client.send(VenueRequest::New(market(id)));
+    }
+    for id in 0..orders {
         assert!(matches!(client.body(), (found, ReportBody::Accepted { .. }) if found == id));
         assert!(matches!(client.body(), (found, ReportBody::Filled { .. }) if found == id));
     }

@@ -25,7 +25,7 @@ const QUOTES_A_TURN: usize = 64;
 /// With this many reports that do not fit their lane, neither requests nor quotes are taken.
 const REPORTS_PENDING_MAX: usize = 4096;
 /// With this many delayed reports, neither requests nor quotes are taken.
-const REPORTS_DELAYED_MAX: usize = 1 << 20;
+const REPORTS_DELAYED_MAX: usize = 1 << 16;
 /// The reports' lane has no bell toward the venue: this is how soon a full one is tried again.
 const LANE_RETRY: Duration = Duration::from_micros(100);
 /// How soon a ledger that could not be written is tried again.
@@ -167,7 +167,7 @@ impl Venue {
     fn turn(&mut self) -> bool {
         let now_ns = now_ns();
         let mut is_busy = false;
-        if self.is_open() {
+        if self.can_tell() {
             self.engine.tick(now_ns, &mut |report| self.pending.push_back(report));
             self.note();
             let requests =
@@ -182,10 +182,13 @@ impl Venue {
     }
 
     /// True when there is room for more reports.
+    fn can_tell(&self) -> bool {
+        !self.is_ledger_down && self.pending.len() < REPORTS_PENDING_MAX
+    }
+
+    /// True when there is room for what more requests and quotes lead to.
     fn is_open(&self) -> bool {
-        !self.is_ledger_down
-            && self.pending.len() < REPORTS_PENDING_MAX
-            && self.engine.reports_waiting() < REPORTS_DELAYED_MAX
+        self.can_tell() && self.engine.reports_waiting() < REPORTS_DELAYED_MAX
     }
 
     /// True when there was one.
@@ -286,8 +289,8 @@ impl Venue {
             return LANE_RETRY;
         }
         let now_ns = now_ns();
-        let deadline_ns =
-            [self.engine.next_deadline_ns(), self.feed.next_due_ns(now_ns)].into_iter().flatten().min();
+        let quote_ns = self.feed.next_due_ns(now_ns).filter(|_| self.is_open());
+        let deadline_ns = [self.engine.next_deadline_ns(), quote_ns].into_iter().flatten().min();
         let until = deadline_ns.map(|at_ns| Duration::from_nanos(at_ns.saturating_sub(now_ns)));
         until.unwrap_or(SLEEP_MAX).min(SLEEP_MAX)
     }
