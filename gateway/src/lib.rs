@@ -3,7 +3,10 @@
 pub mod client;
 pub mod cold;
 pub mod command;
+pub mod gateway;
 pub mod hot;
 pub mod link;
 pub mod metrics;
 pub mod record;
+pub mod recovery;
+pub mod replay;

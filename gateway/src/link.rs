@@ -55,6 +55,31 @@ pub struct Grant {
     pub expires_at_ns: u64,
 }
 
+impl Grant {
+    /// What the journal keeps of it.
+    pub fn authority(&self) -> crate::record::Authority {
+        let bits = [self.trade, self.cancel, self.read, self.operate];
+        let scopes = bits.iter().enumerate().fold(0, |scopes, (at, bit)| scopes | u8::from(*bit) << at);
+        crate::record::Authority { scopes, accounts: self.accounts }
+    }
+
+    /// A grant for replays: what the journal kept, and every symbol.
+    pub fn replayed(authority: crate::record::Authority) -> Self {
+        let bit = |at: u8| authority.scopes >> at & 1 == 1;
+        Self {
+            key_id: KeyId::EMPTY,
+            trade: bit(0),
+            cancel: bit(1),
+            read: bit(2),
+            operate: bit(3),
+            accounts: authority.accounts,
+            symbols_restricted: false,
+            symbols: SymbolSet::ALL,
+            expires_at_ns: u64::MAX,
+        }
+    }
+}
+
 /// The most instruments that a gateway may have.
 pub const INSTRUMENTS_MAX: usize = 1024;
 /// The most accounts that a gateway may have.
@@ -67,6 +92,9 @@ pub struct SymbolSet([u64; INSTRUMENTS_MAX / 64]);
 impl SymbolSet {
     /// No instrument.
     pub const EMPTY: Self = Self([0; INSTRUMENTS_MAX / 64]);
+
+    /// Every instrument.
+    pub const ALL: Self = Self([u64::MAX; INSTRUMENTS_MAX / 64]);
 
     /// Adds an instrument.
     pub fn insert(&mut self, index: u16) {

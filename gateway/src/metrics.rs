@@ -125,8 +125,7 @@ impl Histogram {
 }
 
 /// The stages of the pipeline, in order, as the stage histograms name them.
-pub const STAGES: [&str; 8] =
-    ["authenticate", "decode", "dedupe", "precision", "risk", "journal", "route", "reply"];
+pub const STAGES: [&str; 7] = ["authenticate", "decode", "dedupe", "check", "journal", "route", "reply"];
 
 /// What a command came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -193,7 +192,7 @@ pub struct Metrics {
     /// Reports by kind ([`REPORTS`]).
     pub reports: [Counter; 9],
     /// Stage times of sampled commands, in nanoseconds, by stage ([`STAGES`]).
-    pub stages: [Histogram; 8],
+    pub stages: [Histogram; 7],
     /// From the turn's start to the command's answer in the socket, in nanoseconds.
     pub command_latency: Histogram,
     /// Length of turns that did something, in nanoseconds.

@@ -128,6 +128,10 @@ pub enum Effect {
         account: Option<AccountIndex>,
         /// The instrument it is for; absent for all.
         instrument: Option<InstrumentIndex>,
+        /// The client whose orders are cancelled; absent for everybody's.
+        client: Option<u16>,
+        /// Leave orders that are good till cancelled.
+        keep_good_till_cancel: bool,
     },
 }
 
@@ -186,6 +190,15 @@ impl OrderTerms {
     }
 }
 
+/// What a command's key may do, as far as decisions depend on it.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct Authority {
+    /// Bit 0 trade, 1 cancel, 2 read, 3 operate.
+    pub scopes: u8,
+    /// Accounts, a bit for each number.
+    pub accounts: u64,
+}
+
 /// A command that passed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Intent {
@@ -197,6 +210,8 @@ pub struct Intent {
     pub event_sequence: u64,
     /// The hash of the command's bytes, for deduplication.
     pub content_hash: u64,
+    /// What its key may do.
+    pub authority: Authority,
     /// The command.
     pub command: Command,
     /// What it leads to.
@@ -212,6 +227,8 @@ pub struct Refusal {
     pub event_sequence: u64,
     /// The hash of the command's bytes, for deduplication.
     pub content_hash: u64,
+    /// What its key may do.
+    pub authority: Authority,
     /// The command.
     pub command: Command,
     /// Why.
@@ -267,6 +284,9 @@ pub struct VenueRecord {
 /// The hash of the state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Digest {
+    /// What the hash depends on beside the records: the settings' tables and sizes. Only where this is the same can
+    /// the hash be.
+    pub shape: u64,
     /// SHA-256 over orders, positions, counters, halts and the deduplication window.
     pub hash: [u8; 32],
 }

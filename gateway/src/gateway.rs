@@ -1,0 +1,446 @@
+//! The gateway put together: recovery, venues, the hot thread, the door, the side port.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use mio::{Poll, Token, Waker};
+use tollgate_bridge::feed::{FeedSettings, Pace, Walk};
+use tollgate_bridge::lane::{Bell, lane};
+use tollgate_bridge::paper::{self, Faults, LaneCapacities, PaperHandle, PaperSettings};
+use tollgate_config::{Settings, VenueKind};
+use tollgate_journal::{FlusherHandle, FlusherOptions, Room};
+use tollgate_protocol::Text;
+use tollgate_protocol::decimal::Decimal;
+use tollgate_protocol::event::Durability;
+use tollgate_protocol::instrument::{Instrument, InstrumentIndex};
+
+use crate::cold::door::{Digest, Door, DoorBell, DoorError, DoorHandle, DoorLinks};
+use crate::cold::side::{Phase, Side, SideError, SideHandle, Status};
+use crate::hot::{Hot, HotParts, Rules, Sizes, State, StopFlag, VenueParts};
+use crate::metrics::Metrics;
+use crate::record::{PAYLOAD_BYTES_MAX, Record, Start};
+use crate::recovery::{Recovery, RecoveryError};
+
+/// Messages between the hot thread and the door.
+const DOOR_LANE: usize = 1024;
+
+/// Why the gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The journal cannot be opened.
+    #[error("{0}")]
+    Journal(#[from] tollgate_journal::OpenError),
+    /// The journal does not fit the settings.
+    #[error("{0}")]
+    Recovery(#[from] RecoveryError),
+    /// The journal has no room for the records of a start.
+    #[error("the journal takes no records: {0:?}; free some space on its disk")]
+    JournalFull(tollgate_journal::AppendError),
+    /// A venue cannot start.
+    #[error("venue {name}: {source}")]
+    Venue {
+        /// Which.
+        name: String,
+        /// Why.
+        source: paper::StartError,
+    },
+    /// A venue's settings cannot be used together with an instrument's.
+    #[error("venue {name}: {problem}")]
+    VenueSettings {
+        /// Which.
+        name: String,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// The door cannot open.
+    #[error("{0}")]
+    Door(#[from] DoorError),
+    /// The side port cannot open.
+    #[error("{0}")]
+    Side(#[from] SideError),
+    /// The system refused a thread, a poll or random numbers.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+}
+
+/// What a stop left undone.
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    /// The journal could not be made durable.
+    #[error("{0}")]
+    Journal(#[from] tollgate_journal::StopError),
+    /// The hot thread ended by a broken invariant.
+    #[error("the hot thread ended by a defect; the journal is whole, start again")]
+    HotThread,
+}
+
+/// What can be chosen at a start beside the settings.
+#[derive(Clone, Default)]
+pub struct StartOptions {
+    /// The journal's file system; tests put a failing one here.
+    pub storage: Option<Arc<dyn tollgate_journal::testing::Storage>>,
+}
+
+/// What a start found.
+#[derive(Clone, Debug, Default)]
+pub struct StartReport {
+    /// Records in the journal.
+    pub records: u64,
+    /// Digests in the journal that the rebuilt state agreed with.
+    pub digests: u64,
+    /// How long recovery took.
+    pub recovery_time: Duration,
+    /// Orders that were open.
+    pub open_orders: usize,
+    /// The torn tail that was cut, in words.
+    pub cut: Option<String>,
+}
+
+/// A running gateway.
+pub struct Gateway {
+    settings: Arc<Settings>,
+    metrics: Arc<Metrics>,
+    status: Arc<Status>,
+    report: StartReport,
+    hot: JoinHandle<State>,
+    stop: StopFlag,
+    wake: Bell,
+    door: DoorHandle,
+    side: SideHandle,
+    flusher: FlusherHandle,
+    venues: Vec<PaperHandle>,
+}
+
+impl Gateway {
+    /// Starts everything; returns when clients can log on. The side port answers before recovery begins.
+    pub fn start(settings: Settings, options: StartOptions) -> Result<Self, StartError> {
+        let settings = Arc::new(settings);
+        let metrics = Arc::new(Metrics::new(settings.venues.len()));
+        let status = Arc::new(Status::new(settings.gateway.instance));
+        let side = Side::start(Arc::clone(&settings), Arc::clone(&metrics), Arc::clone(&status))?;
+        status.set_phase(Phase::Recovering);
+
+        let (mut recovery, mut journal, flusher, mut report) = recover(&settings, options)?;
+        let names = recovery.names();
+        let start = Record::Start(start_record(&settings));
+        for record in names.iter().chain([&start]) {
+            let now_ns = wall_ns();
+            let written = journal
+                .append(Room::Ordinary, record.kind(), now_ns, PAYLOAD_BYTES_MAX, |out| record.encode(out));
+            let sequence = written.map_err(StartError::JournalFull)?;
+            recovery.state.apply(sequence, now_ns, record);
+        }
+        report.open_orders = recovery.state.orders.open_count();
+        status.set_recovered_records(report.records);
+        status.set_journal(flusher.statistics());
+
+        let poll = Poll::new().map_err(|source| StartError::System { what: "cannot make a poll", source })?;
+        let waker = Waker::new(poll.registry(), Token(0));
+        let waker = waker.map_err(|source| StartError::System { what: "cannot make a waker", source })?;
+        let waker = Arc::new(waker);
+        let woken = Arc::clone(&waker);
+        // A waker whose poll is gone has nobody to wake.
+        let bell = Bell::new(Arc::new(move || drop(woken.wake())));
+        flusher.set_watermark_waker(Box::new(move || drop(waker.wake())));
+
+        let (venue_parts, venues) = start_venues(&settings, &bell)?;
+        let door_bell = DoorBell::new();
+        let (to_hot, from_cold) = lane(DOOR_LANE, 16, bell.clone());
+        let (to_cold, from_hot) = lane(DOOR_LANE, 16, door_bell.bell.clone());
+        let stop: StopFlag = Arc::new(AtomicBool::new(false));
+        let parts = HotParts {
+            state: recovery.state,
+            journal,
+            venues: venue_parts,
+            from_cold,
+            to_cold,
+            poll,
+            bell: bell.clone(),
+            metrics: Arc::clone(&metrics),
+            stop: Arc::clone(&stop),
+        };
+        let links = DoorLinks { to_hot, from_hot, bell: door_bell };
+        let door = Door::start(Arc::clone(&settings), Arc::clone(&metrics), links)?;
+        let hot = spawn_hot(&settings, parts)?;
+        status.set_phase(Phase::Running);
+        Ok(Self { settings, metrics, status, report, hot, stop, wake: bell, door, side, flusher, venues })
+    }
+
+    /// Where clients log on.
+    pub fn address(&self) -> SocketAddr {
+        self.door.address()
+    }
+
+    /// Where health and metrics are.
+    pub fn side_address(&self) -> SocketAddr {
+        self.side.address()
+    }
+
+    /// The counters.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    /// What the start found.
+    pub fn report(&self) -> &StartReport {
+        &self.report
+    }
+
+    /// The venues, in the order of the settings.
+    pub fn venues(&self) -> &[PaperHandle] {
+        &self.venues
+    }
+
+    /// Writes the state's digest into the journal; `None` when the hot thread does not answer in time.
+    pub fn digest(&self, timeout: Duration) -> Option<Digest> {
+        self.door.digest(timeout)
+    }
+
+    /// True while the hot thread runs.
+    pub fn is_running(&self) -> bool {
+        !self.hot.is_finished()
+    }
+
+    /// Stops in order: no more logons, sessions told, venues, journal. Gives back the state as it ended.
+    pub fn stop(self) -> Result<State, StopError> {
+        self.status.set_phase(Phase::Stopping);
+        self.stop.store(true, Ordering::Release);
+        self.wake.ring();
+        let state = self.hot.join().map_err(|_| StopError::HotThread);
+        self.door.stop();
+        for venue in self.venues {
+            venue.stop();
+        }
+        self.side.stop();
+        let flushed = self.flusher.stop();
+        let state = state?;
+        flushed?;
+        Ok(state)
+    }
+}
+
+fn wall_ns() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_nanos() as u64)
+}
+
+fn start_record(settings: &Settings) -> Start {
+    Start {
+        version: Text::truncated(env!("CARGO_PKG_VERSION")),
+        instance: settings.gateway.instance,
+        durability: settings.journal.durability,
+    }
+}
+
+/// The empty state that settings ask for.
+pub fn empty_state(settings: &Settings) -> State {
+    let mut seed = [0; 8];
+    // The seed only keeps hash indexes from being steered; without randomness they still work.
+    let _ = getrandom::fill(&mut seed);
+    let sizes = Sizes {
+        open_orders: settings.capacity.open_orders_max,
+        finished_orders: settings.capacity.finished_orders_remembered,
+        window_commands: settings.dedupe.window_commands,
+        window_ns: settings.dedupe.window_seconds.saturating_mul(1_000_000_000),
+        seed: u64::from_le_bytes(seed),
+    };
+    State::new(Rules::new(settings), sizes)
+}
+
+/// The journal's settings.
+pub fn journal_settings(settings: &Settings) -> tollgate_journal::Settings {
+    let journal = &settings.journal;
+    let mut out = tollgate_journal::Settings::new(&journal.directory);
+    out.segment_bytes = journal.segment_bytes;
+    out.reserve_bytes = journal.reserve_bytes;
+    out.durability = match journal.durability {
+        Durability::None => tollgate_journal::Durability::None,
+        Durability::Process => tollgate_journal::Durability::Process,
+        Durability::Disk => tollgate_journal::Durability::Disk,
+    };
+    out.flush_interval = Duration::from_millis(u64::from(journal.flush_interval_ms));
+    out
+}
+
+fn recover(
+    settings: &Settings,
+    options: StartOptions,
+) -> Result<(Recovery, tollgate_journal::Appender, FlusherHandle, StartReport), StartError> {
+    let began = Instant::now();
+    let mut recovery = Recovery::new(empty_state(settings));
+    let mut failed = None;
+    let visit = |record: tollgate_journal::Record<'_>| {
+        if failed.is_none()
+            && let Err(error) = recovery.take(&record)
+        {
+            failed = Some(error);
+        }
+    };
+    let journal = journal_settings(settings);
+    let opened = match options.storage {
+        Some(storage) => tollgate_journal::testing::open_with(&journal, storage, visit)?,
+        None => tollgate_journal::open(&journal, visit)?,
+    };
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    let flusher = opened.flusher.spawn(&FlusherOptions { name: "tollgate-flush".to_owned(), core: None });
+    let flusher =
+        flusher.map_err(|source| StartError::System { what: "cannot start the flusher", source })?;
+    let report = StartReport {
+        records: recovery.records,
+        digests: recovery.digests,
+        recovery_time: began.elapsed(),
+        open_orders: 0,
+        cut: opened.recovery.cut.as_ref().map(|cut| {
+            format!(
+                "{} bytes at offset {} of segment {}, saved to {}",
+                cut.bytes,
+                cut.offset,
+                cut.segment,
+                cut.saved_to.display()
+            )
+        }),
+    };
+    Ok((recovery, opened.appender, flusher, report))
+}
+
+fn spawn_hot(settings: &Arc<Settings>, parts: HotParts) -> Result<JoinHandle<State>, StartError> {
+    let settings = Arc::clone(settings);
+    let thread = std::thread::Builder::new().name("tollgate-hot".to_owned());
+    let spawned = thread.spawn(move || {
+        if let Some(core) = settings.hot.core
+            && !core_affinity::set_for_current(core_affinity::CoreId { id: core })
+        {
+            tracing::warn!(
+                core,
+                "the hot thread could not be pinned to hot.core; it runs where the system puts it"
+            );
+        }
+        Hot::new(&settings, parts).run()
+    });
+    spawned.map_err(|source| StartError::System { what: "cannot start the hot thread", source })
+}
+
+fn start_venues(settings: &Settings, bell: &Bell) -> Result<(Vec<VenueParts>, Vec<PaperHandle>), StartError> {
+    let instruments: Arc<[Instrument]> = settings.instruments.iter().map(|entry| entry.instrument).collect();
+    let mut parts = Vec::new();
+    let mut handles = Vec::new();
+    for (index, venue) in settings.venues.iter().enumerate() {
+        let VenueKind::Paper(paper) = &venue.kind;
+        let name = venue.name.to_string();
+        let capacities = LaneCapacities {
+            requests: settings.capacity.lane_messages,
+            requests_reserved: settings.capacity.lane_reserved,
+            reports: settings.capacity.lane_messages,
+        };
+        let (paper_settings, feed) = paper_settings(settings, index, paper)
+            .map_err(|problem| StartError::VenueSettings { name: name.clone(), problem })?;
+        let thread = format!("venue-{name}");
+        let started = paper::start(
+            &thread,
+            paper_settings,
+            &[feed],
+            Arc::clone(&instruments),
+            bell.clone(),
+            capacities,
+        )
+        .map_err(|source| StartError::Venue { name, source })?;
+        parts.push(VenueParts { requests: started.requests, reports: started.reports });
+        handles.push(started.handle);
+    }
+    Ok((parts, handles))
+}
+
+/// Basis points as millionths; fees are given to a hundredth of a basis point.
+fn ppm(basis_points: Decimal) -> i64 {
+    basis_points.to_attos().map_or(0, |attos| i64::try_from(attos / 10_i128.pow(16)).unwrap_or(0))
+}
+
+fn paper_settings(
+    settings: &Settings,
+    venue: usize,
+    paper: &tollgate_config::PaperSettings,
+) -> Result<(PaperSettings, FeedSettings), String> {
+    let milliseconds = |value: u32| u64::from(value) * 1_000_000;
+    let liquidity = settings.instruments.iter().map(|entry| {
+        let step = entry.instrument.quantity.increment().to_attos().unwrap_or(1).max(1);
+        let steps = paper.liquidity.to_attos().unwrap_or_default() / step;
+        i64::try_from(steps).unwrap_or(i64::MAX).max(1)
+    });
+    let faults = Faults {
+        reject_per_million: paper.faults.reject_per_million,
+        lost_reply_per_million: paper.faults.lost_reply_per_million,
+        duplicate_report_per_million: paper.faults.duplicate_report_per_million,
+        delay_per_million: paper.faults.delay_per_million,
+        delay_ns: milliseconds(paper.faults.delay_ms),
+        disconnect_every_orders: u64::from(paper.faults.disconnect_every_orders),
+        disconnect_ns: milliseconds(paper.faults.disconnect_ms),
+    };
+    let out = PaperSettings {
+        venue: venue as u16,
+        seed: paper.seed,
+        ledger_file: paper.ledger_file.clone(),
+        liquidity_steps: liquidity.collect(),
+        fee_maker_ppm: ppm(paper.fee_maker_bps),
+        fee_taker_ppm: ppm(paper.fee_taker_bps),
+        latency_ns_min: milliseconds(paper.latency_ms_min),
+        latency_ns_max: milliseconds(paper.latency_ms_max),
+        faults,
+        ..PaperSettings::default()
+    };
+    Ok((out, feed_settings(settings, venue, paper)?))
+}
+
+fn feed_settings(
+    settings: &Settings,
+    venue: usize,
+    paper: &tollgate_config::PaperSettings,
+) -> Result<FeedSettings, String> {
+    Ok(match &paper.feed {
+        tollgate_config::FeedSettings::Synthetic { interval_ms, volatility_ppm, spread_ticks } => {
+            let mut walks = Vec::new();
+            for (index, entry) in settings.instruments.iter().enumerate() {
+                if usize::from(entry.instrument.venue) != venue {
+                    continue;
+                }
+                let symbol = entry.instrument.symbol;
+                let price = entry.initial_price.ok_or_else(|| {
+                    format!("instrument {symbol} has no initial_price, and the synthetic feed begins there: give one")
+                })?;
+                let start_ticks = entry.instrument.price.units(price).map_err(|_| {
+                    format!("initial_price {price} of {symbol} is not a multiple of its tick")
+                })?;
+                let instrument = InstrumentIndex(index as u16);
+                walks.push(Walk { instrument, start_ticks, spread_ticks: i64::from(*spread_ticks) });
+            }
+            FeedSettings::Synthetic {
+                seed: paper.seed,
+                interval_ns: u64::from(*interval_ms) * 1_000_000,
+                volatility_ppm: u32::try_from(*volatility_ppm).unwrap_or(u32::MAX),
+                walks,
+            }
+        }
+        tollgate_config::FeedSettings::CsvQuotes { file, instrument, speed } => FeedSettings::CsvQuotes {
+            path: file.clone(),
+            instrument: InstrumentIndex(*instrument),
+            pace: Pace { speed: *speed, repeat: true },
+        },
+        tollgate_config::FeedSettings::BinanceStream { file, speed } => {
+            FeedSettings::BinanceStream { path: file.clone(), pace: Pace { speed: *speed, repeat: true } }
+        }
+    })
+}

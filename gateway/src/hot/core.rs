@@ -1,0 +1,282 @@
+//! What the stages of the pipeline work on: the state, the journal, the ways to the venues, the counters.
+
+use std::sync::Arc;
+
+use tollgate_bridge::lane::{Receiver, Sender};
+use tollgate_bridge::venue::{VenueReport, VenueRequest};
+use tollgate_journal::{AppendError, Appender, Condition, Room};
+use tollgate_protocol::command::Action;
+use tollgate_protocol::event::{Durability, Event};
+use tollgate_protocol::identity::{CommandId, OrderId};
+use tollgate_protocol::reject::Code;
+
+use super::orders::Order;
+use super::outbox::Outbox;
+use super::sessions::Sessions;
+use super::state::{State, sweeps};
+use super::{judge, recent::Recent};
+use crate::metrics::{Metrics, REPORTS};
+use crate::record::{Child, Effect, Intent, Origin, PAYLOAD_BYTES_MAX, Price, Record};
+
+/// The last quote of an instrument, as the venue sent it: newer than what the journal has, and no decision rests on it
+/// before it is journaled.
+#[derive(Clone, Copy, Default)]
+pub struct LiveQuote {
+    /// Best bid, in ticks.
+    pub bid_ticks: i64,
+    /// Best ask, in ticks.
+    pub ask_ticks: i64,
+    /// When it came.
+    pub received_ns: u64,
+}
+
+/// A price that did not change is journaled again after this time, so that its age in the journal stays true.
+const PRICE_REFRESH_NS: u64 = 100_000_000;
+
+/// One venue, as the hot thread sees it.
+pub struct VenueLink {
+    /// Requests on their way.
+    pub outbox: Outbox,
+    /// The lane to the venue's thread.
+    pub requests: Sender<VenueRequest>,
+    /// The lane from it.
+    pub reports: Receiver<VenueReport>,
+    /// A report that the journal had no room for: it is taken before any other.
+    pub held: Option<VenueReport>,
+    /// Places of the request lane that new orders leave free.
+    pub reserved: usize,
+    /// Orders whose fate is being asked since the venue came back.
+    pub reconciling: usize,
+}
+
+/// The hot thread's own things, but for the sessions.
+pub struct Core {
+    /// Everything that decisions rest on.
+    pub state: State,
+    /// The journal's hot half.
+    pub journal: Appender,
+    /// The class that acknowledgements state; weaker than configured once the disk has failed.
+    pub durability: Durability,
+    /// The venues, in the order of the settings.
+    pub venues: Box<[VenueLink]>,
+    /// The last quote of each instrument.
+    pub quotes: Box<[LiveQuote]>,
+    /// The last events, for sessions that are a little behind.
+    pub recent: Recent,
+    /// When an order's request went out, by its slot; 0 once answered.
+    pub sent_ns: Box<[u64]>,
+    /// When an order was last asked for, by its slot; 0 for not since.
+    pub asked_ns: Box<[u64]>,
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+    /// The time of this turn, nanoseconds since the Unix epoch; never goes back.
+    pub now_ns: u64,
+}
+
+impl Core {
+    /// Journals a record and takes it into the state.
+    #[inline]
+    pub fn commit(&mut self, room: Room, record: &Record) -> Result<u64, Code> {
+        let written = self
+            .journal
+            .append(room, record.kind(), self.now_ns, PAYLOAD_BYTES_MAX, |out| record.encode(out));
+        let sequence = written.map_err(|error| match error {
+            AppendError::Failed => Code::JournalFailed,
+            _ => Code::JournalFull,
+        })?;
+        self.state.apply(sequence, self.now_ns, record);
+        Ok(sequence)
+    }
+
+    /// What must wait for the journal's record `sequence` waits for this: the record itself in the disk class, else
+    /// nothing.
+    #[inline]
+    pub fn gate(&self, sequence: u64) -> u64 {
+        if self.durability == Durability::Disk { sequence } else { 0 }
+    }
+
+    /// Tells a record's event to its client's sessions.
+    #[inline]
+    pub fn tell(&mut self, sessions: &mut Sessions, sequence: u64, record: &Record) {
+        let Some((client, event)) = record.event(sequence, self.now_ns, self.durability) else { return };
+        self.recent.push(client, &event);
+        sessions.publish(client, &event, self.gate(sequence));
+    }
+
+    /// Events that a session still lacks; false when they are no longer remembered.
+    pub fn catch_up(&mut self, sessions: &mut Sessions, slot: u16) -> bool {
+        let Some(session) = sessions.get(slot) else { return true };
+        let client = session.home.client;
+        let last = self.state.event_sequences[usize::from(client)];
+        let next = session.home.next_event_sequence.unwrap_or(last + 1);
+        session.home.next_event_sequence = Some(next);
+        let gate = self.gate(self.journal.next_sequence() - 1);
+        for wanted in next..=last {
+            let Some(event) = self.recent.find(client, wanted) else { return false };
+            let event: Event = *event;
+            if session.event(&event, gate).is_err() {
+                session.ending = Some(Code::SessionSlowReader);
+                break;
+            }
+            self.metrics.events_replayed.add(1);
+        }
+        sessions.touch(slot);
+        true
+    }
+
+    /// Makes the journal know the newest price of an instrument before a decision rests on it.
+    #[inline]
+    pub fn refresh_price(&mut self, instrument: u16) {
+        let quote = self.quotes[usize::from(instrument)];
+        let mark = self.state.exposure.marks[usize::from(instrument)];
+        let moved = (quote.bid_ticks, quote.ask_ticks) != (mark.bid_ticks, mark.ask_ticks);
+        let aged = quote.received_ns.saturating_sub(mark.observed_ns) > PRICE_REFRESH_NS;
+        if quote.received_ns == 0 || !(moved || aged) {
+            return;
+        }
+        let record = Record::Price(Price {
+            instrument: tollgate_protocol::InstrumentIndex(instrument),
+            bid_ticks: quote.bid_ticks,
+            ask_ticks: quote.ask_ticks,
+            observed_ns: quote.received_ns,
+        });
+        // Without room the old price stands, and grows old: checks that need a young one refuse.
+        let _ = self.commit(Room::Ordinary, &record);
+    }
+
+    /// The venue of an order.
+    #[inline]
+    pub fn venue_of(&self, order: &Order) -> usize {
+        usize::from(self.state.rules.accounts[usize::from(order.terms.account.0)].venue)
+    }
+
+    /// Puts a request on its way once the journal is durable up to `sequence`.
+    #[inline]
+    pub fn request(&mut self, venue: usize, sequence: u64, request: VenueRequest) {
+        let gate = self.gate(sequence);
+        self.venues[venue].outbox.push(gate, request);
+    }
+
+    /// Puts an order on its way.
+    #[inline]
+    pub fn request_new(&mut self, order_id: OrderId) {
+        let Some(slot) = self.state.orders.find(order_id) else { return };
+        let order = *self.state.orders.get(slot);
+        self.sent_ns[slot as usize] = self.now_ns;
+        self.asked_ns[slot as usize] = 0;
+        let venue = self.venue_of(&order);
+        self.request(venue, order_id.0, VenueRequest::New(order.terms.venue_order(order_id)));
+    }
+
+    /// Puts a request about an open order on its way.
+    #[inline]
+    pub fn request_about(&mut self, sequence: u64, order_id: OrderId, request: VenueRequest) {
+        let Some(slot) = self.state.orders.find(order_id) else { return };
+        let venue = self.venue_of(self.state.orders.get(slot));
+        self.request(venue, sequence, request);
+    }
+
+    /// Asks what became of an order.
+    pub fn ask(&mut self, slot: u32) {
+        let order = *self.state.orders.get(slot);
+        let venue = self.venue_of(&order);
+        self.asked_ns[slot as usize] = self.now_ns;
+        self.request(venue, 0, VenueRequest::Query(order.order_id));
+    }
+
+    /// Sends the cancels and makes the closes that an intent stands for.
+    pub fn route_sweep(&mut self, sequence: u64, intent: &Intent) {
+        for at in 0..self.state.orders.open_count() {
+            let slot = self.state.orders.open_slots()[at];
+            let order = *self.state.orders.get(slot);
+            if order.order_id.0 < sequence && sweeps(intent, &order) {
+                let venue = self.venue_of(&order);
+                self.request(venue, sequence, VenueRequest::Cancel(order.order_id));
+            }
+        }
+        let closes = match intent.command.action {
+            Action::CloseAll(_) => true,
+            Action::Halt(halt) => halt.flatten,
+            _ => false,
+        };
+        if closes {
+            self.close_all(sequence, intent);
+        }
+    }
+
+    fn close_all(&mut self, parent: u64, intent: &Intent) {
+        let mut from = 0;
+        while let Some((account, instrument, next)) = judge::next_to_close(&self.state, &intent.effect, from)
+        {
+            from = next;
+            self.refresh_price(instrument.0);
+            let Some(terms) = judge::closing_terms(&self.state, account, instrument) else { continue };
+            if !self.state.orders.has_room(0) {
+                return;
+            }
+            let child = Child { client: intent.client, command_id: intent.command.command_id, parent, terms };
+            match self.commit(Room::Reserved, &Record::Child(child)) {
+                Ok(sequence) => self.request_new(OrderId(sequence)),
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Journals and sends a command of the gateway's own.
+    pub fn own_command(
+        &mut self,
+        client: u16,
+        origin: Origin,
+        action: Action,
+        effect: Effect,
+    ) -> Result<u64, Code> {
+        let command = tollgate_protocol::Command {
+            command_id: CommandId(0),
+            created_at_ns: self.now_ns,
+            deadline_ns: 0,
+            account: tollgate_protocol::AccountName::EMPTY,
+            action,
+        };
+        let authority = crate::record::Authority::default();
+        let intent =
+            Intent { client, origin, event_sequence: 0, content_hash: 0, authority, command, effect };
+        let sequence = self.commit(Room::Reserved, &Record::Intent(intent))?;
+        match effect {
+            Effect::Cancel(order_id) => {
+                self.request_about(sequence, order_id, VenueRequest::Cancel(order_id))
+            }
+            Effect::Sweep { .. } => self.route_sweep(sequence, &intent),
+            Effect::Order(_) | Effect::Replace { .. } => {}
+        }
+        Ok(sequence)
+    }
+
+    /// Moves what may go from the outboxes into the lanes.
+    #[inline]
+    pub fn flush_outboxes(&mut self) {
+        let durable = self.journal.durable_sequence();
+        for (at, venue) in self.venues.iter_mut().enumerate() {
+            let moved = venue.outbox.flush(durable, &mut venue.requests);
+            if moved > 0 {
+                venue.requests.ring();
+                self.metrics.venues[at].requests.add(moved);
+            }
+        }
+    }
+
+    /// Counts a report by its kind.
+    pub fn count_report(&self, name: &str) {
+        if let Some(at) = REPORTS.iter().position(|known| *known == name) {
+            self.metrics.reports[at].add(1);
+        }
+    }
+
+    /// 0 writable, 1 low on space, 2 failed.
+    pub fn journal_state(&self) -> u64 {
+        match self.journal.status().condition {
+            Condition::Writable => 0,
+            Condition::LowSpace => 1,
+            Condition::Failed => 2,
+        }
+    }
+}

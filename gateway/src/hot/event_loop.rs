@@ -1,0 +1,695 @@
+//! The hot thread's loop. One turn is a list of steps; nothing in it blocks but the poll, and that only when there is
+//! nothing to do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use mio::{Events, Poll};
+use tollgate_bridge::lane::{Bell, Receiver, Sender};
+use tollgate_bridge::venue::{VenueReport, VenueRequest};
+use tollgate_config::{Idle, Settings};
+use tollgate_journal::{Appender, Room};
+use tollgate_protocol::answer::OrderStatus;
+use tollgate_protocol::command::{Action, Scope};
+use tollgate_protocol::event::{Durability, ReportKind};
+use tollgate_protocol::identity::OrderId;
+use tollgate_protocol::reject::Code;
+use tollgate_protocol::text::Remark;
+
+use super::clock::{Clock, NoProbe, StageProbe};
+use super::core::{Core, LiveQuote, VenueLink};
+use super::outbox::Outbox;
+use super::pipeline::{self, Taken};
+use super::recent::Recent;
+use super::reports;
+use super::risk;
+use super::sessions::{Reading, Sessions};
+use super::state::State;
+use crate::link::{FromHot, Handover, ToHot};
+use crate::metrics::Metrics;
+use crate::record::{Digest, Effect, Origin, Record};
+
+/// How long the loop sleeps at most when it parks: the side port tells a sleeping thread from a stuck one by this.
+const PARK: Duration = Duration::from_millis(50);
+/// How often timers are looked at.
+const TIMERS_NS: u64 = 10_000_000;
+/// An order whose fate is unknown is asked for again after this time.
+const ASK_AGAIN_NS: u64 = 2_000_000_000;
+/// Frames of one session in one turn, so that no client keeps the others waiting.
+const FRAMES_A_TURN: usize = 64;
+/// Reports of one venue in one turn.
+const REPORTS_A_TURN: usize = 256;
+
+/// Ends the loop from outside.
+pub type StopFlag = Arc<AtomicBool>;
+
+/// One venue's ends of its lanes.
+pub struct VenueParts {
+    /// To the venue.
+    pub requests: Sender<VenueRequest>,
+    /// From the venue.
+    pub reports: Receiver<VenueReport>,
+}
+
+/// What the hot thread is made of.
+pub struct HotParts {
+    /// The recovered state.
+    pub state: State,
+    /// The journal's hot half.
+    pub journal: Appender,
+    /// The venues, in the order of the settings.
+    pub venues: Vec<VenueParts>,
+    /// From the door.
+    pub from_cold: Receiver<ToHot>,
+    /// To the door.
+    pub to_cold: Sender<FromHot>,
+    /// The poll that the bell wakes.
+    pub poll: Poll,
+    /// What other threads ring.
+    pub bell: Bell,
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+    /// Ends the loop.
+    pub stop: StopFlag,
+}
+
+/// The hot thread.
+pub struct Hot {
+    core: Core,
+    sessions: Sessions,
+    from_cold: Receiver<ToHot>,
+    to_cold: Sender<FromHot>,
+    /// What the lane to the door had no room for yet.
+    farewells: std::collections::VecDeque<FromHot>,
+    poll: Poll,
+    events: Events,
+    bell: Bell,
+    clock: Clock,
+    idle: Idle,
+    stop: StopFlag,
+    timers_ns: u64,
+    samples_ns: u64,
+    heartbeat_timeout_ns: u64,
+    frame_timeout_ns: u64,
+    stage_sample_every: u32,
+    until_sample: u32,
+    /// By client: when it was last heard.
+    heard_ns: Box<[u64]>,
+    /// By client: its dead man's switch has acted, until it is heard again.
+    dead: Box<[bool]>,
+    journal_failed: bool,
+    stopping: bool,
+    /// Commands of this turn.
+    commands_in_turn: usize,
+    /// The poll may have slept since the last turn.
+    slept: bool,
+}
+
+impl Hot {
+    /// Puts the parts together. Everything that is ever needed is made here.
+    pub fn new(settings: &Settings, parts: HotParts) -> Self {
+        let capacity = settings.capacity.open_orders_max;
+        let outbox = settings.capacity.lane_messages + 4 * capacity;
+        let slots = capacity + settings.capacity.finished_orders_remembered.max(1);
+        let clients = parts.state.rules.clients.len();
+        let venues = parts.venues.into_iter().map(|venue| VenueLink {
+            outbox: Outbox::new(outbox),
+            requests: venue.requests,
+            reports: venue.reports,
+            held: None,
+            reserved: settings.capacity.lane_reserved,
+            reconciling: 0,
+        });
+        let session_settings = &settings.sessions;
+        let core = Core {
+            quotes: vec![LiveQuote::default(); parts.state.rules.instruments.len()].into_boxed_slice(),
+            state: parts.state,
+            journal: parts.journal,
+            durability: settings.journal.durability,
+            venues: venues.collect(),
+            recent: Recent::new(),
+            sent_ns: vec![0; slots].into_boxed_slice(),
+            asked_ns: vec![0; slots].into_boxed_slice(),
+            metrics: parts.metrics,
+            now_ns: 0,
+        };
+        Self {
+            core,
+            sessions: Sessions::new(
+                session_settings.sessions_max,
+                session_settings.sessions_per_client_max,
+                clients,
+                session_settings.receive_buffer_bytes,
+                session_settings.send_buffer_bytes,
+            ),
+            from_cold: parts.from_cold,
+            to_cold: parts.to_cold,
+            farewells: std::collections::VecDeque::with_capacity(4 * session_settings.sessions_max),
+            poll: parts.poll,
+            events: Events::with_capacity(1024),
+            bell: parts.bell,
+            clock: Clock::default(),
+            idle: settings.hot.idle,
+            stop: parts.stop,
+            timers_ns: 0,
+            samples_ns: 0,
+            heartbeat_timeout_ns: u64::from(session_settings.heartbeat_timeout_ms) * 1_000_000,
+            frame_timeout_ns: u64::from(session_settings.frame_timeout_ms) * 1_000_000,
+            stage_sample_every: settings.hot.stage_sample_every,
+            until_sample: settings.hot.stage_sample_every,
+            heard_ns: vec![0; clients].into_boxed_slice(),
+            dead: vec![false; clients].into_boxed_slice(),
+            journal_failed: false,
+            stopping: false,
+            commands_in_turn: 0,
+            slept: false,
+        }
+    }
+
+    /// Turns until it is told to stop; gives the state back for who wants to look at it.
+    pub fn run(mut self) -> State {
+        self.begin();
+        while !self.stopping {
+            self.turn();
+        }
+        self.end();
+        self.core.state
+    }
+
+    /// What a crash left in flight is unknown until its venue has been asked.
+    fn begin(&mut self) {
+        self.core.now_ns = self.clock.now_ns();
+        for venue in 0..self.core.venues.len() {
+            let reason = Remark::truncated("the gateway stopped before the venue answered");
+            // Without room in the journal they are told when the venue connects.
+            let _ = reports::lost_in_flight(&mut self.core, &mut self.sessions, venue, reason);
+        }
+        self.heard_ns.fill(self.core.now_ns);
+    }
+
+    /// One turn.
+    #[inline]
+    pub fn turn(&mut self) {
+        self.wait();
+        self.begin_turn();
+        self.take_control();
+        self.take_reports();
+        self.read_sessions();
+        self.core.flush_outboxes();
+        self.core.journal.publish();
+        self.write_sessions();
+        self.timers();
+        self.say_farewells();
+    }
+
+    /// The one look at the clock. How long the last turn took is known here, without a second look.
+    #[inline]
+    fn begin_turn(&mut self) {
+        let now_ns = self.clock.now_ns();
+        let metrics = &self.core.metrics;
+        if self.commands_in_turn > 0 && !self.slept {
+            let length_ns = now_ns - self.core.now_ns;
+            metrics.turn_time.record(length_ns);
+            metrics.command_latency.record(length_ns);
+        }
+        self.commands_in_turn = 0;
+        self.slept = false;
+        metrics.turns.add(1);
+        metrics.last_turn_ns.set(now_ns);
+        self.core.now_ns = now_ns;
+        self.core.state.advance(now_ns);
+    }
+
+    /// Waits for something to do, as the idle strategy says.
+    #[inline]
+    fn wait(&mut self) {
+        let timeout = match self.idle {
+            Idle::Spin => Duration::ZERO,
+            Idle::Yield => {
+                std::thread::yield_now();
+                Duration::ZERO
+            }
+            Idle::Park => self.park_timeout(),
+        };
+        // An interrupted poll is a turn without events.
+        let _ = self.poll.poll(&mut self.events, Some(timeout));
+        if timeout > Duration::ZERO {
+            self.bell.sleeping(false);
+            self.core.metrics.parked.set(0);
+            self.slept = true;
+        }
+        for event in &self.events {
+            let Some(slot) = Sessions::slot_of(event.token()) else { continue };
+            let Some(session) = self.sessions.get(slot) else { continue };
+            session.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+            if event.is_writable() && session.blocked {
+                session.blocked = false;
+                self.sessions.touch(slot);
+            }
+        }
+    }
+
+    /// How long the poll may sleep: not at all when something waits. Announces the sleep to who rings the bell.
+    fn park_timeout(&mut self) -> Duration {
+        self.bell.sleeping(true);
+        let waiting = !self.from_cold.is_empty()
+            || !self.farewells.is_empty()
+            || !self.sessions.is_clean()
+            || self.core.venues.iter().any(|venue| !venue.reports.is_empty() || venue.held.is_some())
+            || self.has_readable()
+            || self.waits_for_lane()
+            || self.stop.load(Ordering::Relaxed);
+        if waiting {
+            self.bell.sleeping(false);
+            return Duration::ZERO;
+        }
+        if self.core.durability == Durability::Disk && self.waits_for_disk() {
+            let before = self.core.journal.durable_sequence();
+            if self.core.journal.request_watermark_wake() != before {
+                self.bell.sleeping(false);
+                return Duration::ZERO;
+            }
+        }
+        self.core.metrics.parked.set(1);
+        PARK
+    }
+
+    fn has_readable(&mut self) -> bool {
+        (0..self.sessions.active().len()).any(|at| {
+            let slot = self.sessions.active()[at];
+            self.sessions.get(slot).is_some_and(|session| session.readable && session.ending.is_none())
+        })
+    }
+
+    fn waits_for_lane(&self) -> bool {
+        let durable = self.core.journal.durable_sequence();
+        self.core.venues.iter().any(|venue| venue.outbox.is_ready(durable) && venue.requests.free() > 0)
+    }
+
+    fn waits_for_disk(&self) -> bool {
+        self.core.journal.durable_sequence() + 1 < self.core.journal.next_sequence()
+    }
+
+    /// Sessions that begin, keys that end, the end of the process.
+    #[inline]
+    fn take_control(&mut self) {
+        while let Some(message) = self.from_cold.receive() {
+            match message {
+                ToHot::Session(home) => self.begin_session(home),
+                ToHot::EndKey(key_id) => {
+                    for at in 0..self.sessions.active().len() {
+                        let slot = self.sessions.active()[at];
+                        if let Some(session) = self.sessions.get(slot)
+                            && session.home.grant.key_id == key_id
+                        {
+                            session.goodbye(Code::SessionKeyEnded);
+                            self.sessions.touch(slot);
+                        }
+                    }
+                }
+                ToHot::Digest => self.write_digest(),
+                ToHot::Stop => self.stop.store(true, Ordering::Relaxed),
+            }
+        }
+        if self.stop.load(Ordering::Relaxed) {
+            self.stopping = true;
+        }
+    }
+
+    fn begin_session(&mut self, home: Box<Handover>) {
+        let client = usize::from(home.client);
+        self.heard_ns[client] = self.core.now_ns;
+        self.dead[client] = false;
+        let session_id = home.session_id;
+        match self.sessions.insert(home, self.poll.registry(), self.core.now_ns) {
+            Ok(slot) => {
+                self.core.metrics.sessions_begun.add(1);
+                if !self.core.catch_up(&mut self.sessions, slot)
+                    && let Some(home) = self.sessions.remove(slot, self.poll.registry())
+                {
+                    self.farewells.push_back(FromHot::Behind(home));
+                }
+            }
+            Err(home) => {
+                let client = home.client;
+                let code = Some(Code::SessionLimit);
+                self.farewells.push_back(FromHot::Ended { session_id, client, code, remains: home });
+            }
+        }
+        self.core.metrics.sessions.set(self.sessions.active().len() as u64);
+    }
+
+    fn write_digest(&mut self) {
+        let hash = self.core.state.digest();
+        if let Ok(sequence) =
+            self.core.commit(Room::Ordinary, &Record::Digest(Digest { shape: self.core.state.shape(), hash }))
+        {
+            self.farewells.push_back(FromHot::Digest { hash, sequence });
+        }
+    }
+
+    /// What the venues say.
+    #[inline]
+    fn take_reports(&mut self) {
+        for venue in 0..self.core.venues.len() {
+            for _ in 0..REPORTS_A_TURN {
+                let link = &mut self.core.venues[venue];
+                let Some(report) = link.held.take().or_else(|| link.reports.receive()) else { break };
+                if reports::take(&mut self.core, &mut self.sessions, venue, &report).is_err() {
+                    // The journal is full to the end of its reserve: nothing of what venues say may be lost.
+                    self.core.venues[venue].held = Some(report);
+                    break;
+                }
+            }
+        }
+    }
+
+    /// What the clients say.
+    #[inline]
+    fn read_sessions(&mut self) {
+        let mut at = 0;
+        while at < self.sessions.active().len() {
+            let slot = self.sessions.active()[at];
+            at += 1;
+            if self.sessions.get(slot).is_some_and(|session| session.readable && session.ending.is_none()) {
+                self.commands_in_turn += self.read_session(slot);
+            }
+        }
+    }
+
+    #[inline]
+    fn read_session(&mut self, slot: u16) -> usize {
+        let Some(session) = self.sessions.get(slot) else { return 0 };
+        let (reading, length) = session.read();
+        self.core.metrics.bytes_received.add(length as u64);
+        let mut frames = 0;
+        let verdict = loop {
+            if frames == FRAMES_A_TURN {
+                break Ok(true);
+            }
+            match self.take_frame(slot) {
+                Ok(Taken::Frame) => frames += 1,
+                Ok(Taken::Incomplete) => break Ok(reading == Reading::More),
+                Ok(Taken::Answering) => break Ok(true),
+                Ok(Taken::Goodbye) => {
+                    self.end_session(slot, None);
+                    return frames;
+                }
+                Err(code) => break Err(code),
+            }
+        };
+        let now_ns = self.core.now_ns;
+        let Some(session) = self.sessions.get(slot) else { return frames };
+        if frames > 0 {
+            self.heard_ns[usize::from(session.home.client)] = now_ns;
+            self.dead[usize::from(session.home.client)] = false;
+        }
+        match verdict {
+            Ok(more) => session.readable = more,
+            Err(code) => {
+                session.goodbye(code);
+                self.sessions.touch(slot);
+            }
+        }
+        if reading == Reading::Closed
+            && verdict.is_ok()
+            && !self.sessions.get(slot).is_some_and(|s| s.asking.is_some())
+        {
+            self.end_session(slot, Some(Code::SessionHeartbeatMissed));
+        }
+        frames
+    }
+
+    #[inline]
+    fn take_frame(&mut self, slot: u16) -> Result<Taken, Code> {
+        self.until_sample -= 1;
+        if self.until_sample > 0 {
+            return pipeline::run(&mut self.core, &mut self.sessions, slot, &mut NoProbe);
+        }
+        self.until_sample = self.stage_sample_every;
+        let metrics = Arc::clone(&self.core.metrics);
+        pipeline::run(&mut self.core, &mut self.sessions, slot, &mut StageProbe::new(&metrics))
+    }
+
+    /// Answers and events into the sockets, as far as they may go.
+    #[inline]
+    fn write_sessions(&mut self) {
+        let durable = self.core.journal.durable_sequence();
+        if self.core.durability == Durability::Disk {
+            self.touch_released();
+        }
+        let mut written = 0;
+        while let Some(slot) = self.sessions.next_dirty() {
+            let Some(session) = self.sessions.get(slot) else { continue };
+            match session.write(durable) {
+                Some(length) => {
+                    written += length;
+                    let done = !session.has_outgoing() || session.waits_for_journal() && self.journal_failed;
+                    if let Some(code) = session.ending
+                        && (done || code == Code::SessionSlowReader)
+                    {
+                        self.end_session(slot, Some(code));
+                    }
+                }
+                None => self.end_session(slot, Some(Code::SessionHeartbeatMissed)),
+            }
+        }
+        self.core.metrics.bytes_sent.add(written as u64);
+    }
+
+    /// In the disk class, sessions whose bytes waited for the watermark have something to send again.
+    fn touch_released(&mut self) {
+        for at in 0..self.sessions.active().len() {
+            let slot = self.sessions.active()[at];
+            if self.sessions.get(slot).is_some_and(|session| session.waits_for_journal()) {
+                self.sessions.touch(slot);
+            }
+        }
+    }
+
+    fn end_session(&mut self, slot: u16, code: Option<Code>) {
+        let Some(home) = self.sessions.remove(slot, self.poll.registry()) else { return };
+        let (session_id, client) = (home.session_id, home.client);
+        if let Some(code) = code {
+            Metrics::code(&self.core.metrics.sessions_ended, code);
+            self.cancel_on_disconnect(client);
+        }
+        self.core.metrics.sessions.set(self.sessions.active().len() as u64);
+        self.farewells.push_back(FromHot::Ended { session_id, client, code, remains: home });
+    }
+
+    /// A client whose last connection was lost, not closed, may want its orders cancelled.
+    fn cancel_on_disconnect(&mut self, client: u16) {
+        let rule = &self.core.state.rules.clients[usize::from(client)];
+        if rule.cancel_on_disconnect && self.sessions.of_client(client) == 0 {
+            self.cancel_all_of(client, Origin::Disconnect, rule.keep_good_till_cancel);
+        }
+    }
+
+    fn cancel_all_of(&mut self, client: u16, origin: Origin, keep_good_till_cancel: bool) {
+        let orders = &self.core.state.orders;
+        if !orders.open_slots().iter().any(|slot| orders.get(*slot).client == client) {
+            return;
+        }
+        let effect =
+            Effect::Sweep { account: None, instrument: None, client: Some(client), keep_good_till_cancel };
+        let action = Action::CancelAll(Scope { symbol: None });
+        // Without even reserved room there is nothing that could be done; the journal's state says so.
+        let _ = self.core.own_command(client, origin, action, effect);
+    }
+
+    /// What time brings.
+    #[inline]
+    fn timers(&mut self) {
+        if self.core.now_ns.saturating_sub(self.timers_ns) < TIMERS_NS {
+            return;
+        }
+        self.timers_ns = self.core.now_ns;
+        self.end_silent_sessions();
+        self.dead_man();
+        self.ask_unknown();
+        self.sample_prices();
+        self.watch_journal();
+        self.publish_metrics();
+    }
+
+    fn end_silent_sessions(&mut self) {
+        let now_ns = self.core.now_ns;
+        let mut at = 0;
+        while at < self.sessions.active().len() {
+            let slot = self.sessions.active()[at];
+            at += 1;
+            let Some(session) = self.sessions.get(slot) else { continue };
+            let silent = now_ns.saturating_sub(session.heard_ns) > self.heartbeat_timeout_ns;
+            let slow = session.frame_began_ns != 0
+                && now_ns.saturating_sub(session.frame_began_ns) > self.frame_timeout_ns
+                && session.asking.is_none();
+            let expired = now_ns >= session.home.grant.expires_at_ns;
+            let code = if slow {
+                Code::SessionSlowSender
+            } else if silent {
+                Code::SessionHeartbeatMissed
+            } else if expired {
+                Code::SessionKeyEnded
+            } else {
+                continue;
+            };
+            if session.ending.is_some() {
+                // It was told, and does not read: it ends without having heard.
+                self.end_session(slot, Some(code));
+                at -= 1;
+                continue;
+            }
+            session.goodbye(code);
+            session.heard_ns = now_ns;
+            self.sessions.touch(slot);
+        }
+    }
+
+    fn dead_man(&mut self) {
+        for client in 0..self.dead.len() {
+            let dead_man_ns = self.core.state.rules.clients[client].dead_man_ns;
+            let silent_ns = self.core.now_ns.saturating_sub(self.heard_ns[client]);
+            if dead_man_ns != 0 && silent_ns > dead_man_ns && !self.dead[client] {
+                self.dead[client] = true;
+                self.cancel_all_of(client as u16, Origin::DeadMan, false);
+            }
+        }
+    }
+
+    /// Asks again for orders whose fate is unknown.
+    fn ask_unknown(&mut self) {
+        let mut unknown = 0;
+        for at in 0..self.core.state.orders.open_count() {
+            let slot = self.core.state.orders.open_slots()[at];
+            let order = self.core.state.orders.get(slot);
+            if order.status != OrderStatus::Unknown {
+                continue;
+            }
+            unknown += 1;
+            let venue = self.core.venue_of(order);
+            let asked_ns = self.core.asked_ns[slot as usize];
+            let up = self.core.state.venues[venue] != crate::record::VenueState::Down;
+            if up
+                && self.core.now_ns.saturating_sub(asked_ns) > ASK_AGAIN_NS
+                && !self.core.venues[venue].outbox.is_full()
+            {
+                self.core.ask(slot);
+            }
+        }
+        self.core.metrics.orders_unknown.set(unknown);
+    }
+
+    /// Positions are valued at prices that the journal has.
+    fn sample_prices(&mut self) {
+        if self.core.now_ns.saturating_sub(self.samples_ns) < self.core.state.rules.price_sample_ns {
+            return;
+        }
+        self.samples_ns = self.core.now_ns;
+        for instrument in 0..self.core.state.rules.instruments.len() as u16 {
+            let held = (0..self.core.state.rules.accounts.len() as u16)
+                .any(|account| self.core.state.exposure.account(account, instrument).position != 0);
+            if held {
+                self.core.refresh_price(instrument);
+            }
+        }
+    }
+
+    /// The disk has failed: what was not durable never will be. New orders that waited for it do not leave; everything
+    /// else goes on, with the class that is true now.
+    fn watch_journal(&mut self) {
+        if self.journal_failed || self.core.journal_state() != 2 {
+            return;
+        }
+        self.journal_failed = true;
+        let durable = self.core.journal.durable_sequence();
+        if self.core.durability == Durability::Disk {
+            self.core.durability = Durability::Process;
+        }
+        for venue in 0..self.core.venues.len() {
+            while let Some(request) = self.core.venues[venue].outbox.take_undurable(durable) {
+                if let VenueRequest::New(order) = request {
+                    self.refuse_undurable(order.order_id);
+                }
+            }
+            self.core.venues[venue].outbox.ungate();
+        }
+        // Acknowledgements that promised the disk cannot be kept: their sessions end, and resume with the truth.
+        for at in 0..self.sessions.active().len() {
+            let slot = self.sessions.active()[at];
+            if let Some(session) = self.sessions.get(slot)
+                && session.waits_for_journal()
+            {
+                session.ending = Some(Code::JournalFailed);
+                self.sessions.touch(slot);
+            }
+        }
+    }
+
+    fn refuse_undurable(&mut self, order_id: OrderId) {
+        let Some(slot) = self.core.state.orders.find(order_id) else { return };
+        let order = *self.core.state.orders.get(slot);
+        let reason = Remark::truncated("JOURNAL_FAILED: it never left the gateway");
+        let _ = reports::tell(&mut self.core, &mut self.sessions, &order, ReportKind::Rejected { reason });
+    }
+
+    fn publish_metrics(&mut self) {
+        let (core, metrics) = (&self.core, &self.core.metrics);
+        let status = core.journal.status();
+        metrics.journal_state.set(core.journal_state());
+        metrics.journal_sequence.set(core.journal.next_sequence() - 1);
+        metrics.journal_durable_sequence.set(core.journal.durable_sequence());
+        metrics.journal_free_bytes.set(status.free_bytes);
+        metrics.journal_segment.set(u64::from(status.segment_index));
+        metrics.orders_open.set(core.state.orders.open_count() as u64);
+        metrics.dedupe_entries.set(core.state.dedupe.remembered());
+        metrics.trading_state.set(core.state.halts.get(super::halts::HaltPlace::Whole) as u64);
+        metrics.halts.set(core.state.halts.count() as u64);
+        let loss =
+            (0..core.state.rules.limits.len()).map(|owner| risk::loss_percent(&core.state, owner)).max();
+        metrics.loss_percent.set(loss.unwrap_or(0));
+        for (venue, link) in metrics.venues.iter().zip(&core.venues) {
+            venue.outbox.set(link.outbox.len() as u64);
+            venue.lane_free.set(link.requests.free() as u64);
+        }
+        for (at, venue) in metrics.venues.iter().enumerate() {
+            venue.state.set(core.state.venues[at] as u64);
+        }
+    }
+
+    #[inline]
+    fn say_farewells(&mut self) {
+        if self.farewells.is_empty() {
+            return;
+        }
+        while let Some(message) = self.farewells.pop_front() {
+            if let Err(message) = self.to_cold.send_reserved(message) {
+                self.farewells.push_front(message);
+                break;
+            }
+        }
+        self.to_cold.ring();
+    }
+
+    /// The last turn: every session hears goodbye, and what may go, goes.
+    fn end(&mut self) {
+        for at in 0..self.sessions.active().len() {
+            let slot = self.sessions.active()[at];
+            if let Some(session) = self.sessions.get(slot) {
+                session.goodbye(Code::SessionShutdown);
+                self.sessions.touch(slot);
+            }
+        }
+        self.core.flush_outboxes();
+        self.core.journal.publish();
+        let durable = self.core.journal.durable_sequence();
+        while let Some(slot) = self.sessions.next_dirty() {
+            if let Some(session) = self.sessions.get(slot) {
+                let _ = session.write(durable);
+            }
+        }
+        self.publish_metrics();
+        self.say_farewells();
+    }
+}

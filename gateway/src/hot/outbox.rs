@@ -1,0 +1,81 @@
+//! Requests on their way to a venue, in order: each waits until its intent is durable, then for room in the lane.
+
+use std::collections::VecDeque;
+
+use tollgate_bridge::lane::Sender;
+use tollgate_bridge::venue::VenueRequest;
+
+/// A bounded queue before a lane.
+pub struct Outbox {
+    /// `(journal sequence that must be durable, request)`.
+    queue: VecDeque<(u64, VenueRequest)>,
+}
+
+impl Outbox {
+    /// `capacity` covers the worst case: every open order with a cancel, a replace and a question on its way.
+    pub fn new(capacity: usize) -> Self {
+        Self { queue: VecDeque::with_capacity(capacity) }
+    }
+
+    /// True when a new order would reach the lane without using what is reserved there.
+    #[inline]
+    pub fn has_room(&self, lane: &Sender<VenueRequest>, reserved: usize) -> bool {
+        lane.free() > self.queue.len() + reserved
+    }
+
+    /// True when nothing more fits: only if cancels are repeated without end.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.queue.len() == self.queue.capacity()
+    }
+
+    /// Puts a request at the end. A request that does not fit is left out: it can only be a repeated cancel or
+    /// question, which lose nothing by it.
+    #[inline]
+    pub fn push(&mut self, gate: u64, request: VenueRequest) {
+        if self.is_full() {
+            debug_assert!(!matches!(request, VenueRequest::New(_)), "room for new orders is checked before");
+            return;
+        }
+        self.queue.push_back((gate, request));
+    }
+
+    /// Moves what may go into the lane; returns how many went.
+    #[inline]
+    pub fn flush(&mut self, durable_sequence: u64, lane: &mut Sender<VenueRequest>) -> u64 {
+        let mut moved = 0;
+        while let Some((gate, request)) = self.queue.front() {
+            if *gate > durable_sequence || lane.send_reserved(*request).is_err() {
+                break;
+            }
+            self.queue.pop_front();
+            moved += 1;
+        }
+        moved
+    }
+
+    /// Takes the next request that will never become durable out of the queue; what does not wait stays. When the
+    /// disk has failed, new orders must not leave, and everything else may.
+    pub fn take_undurable(&mut self, durable_sequence: u64) -> Option<VenueRequest> {
+        let at = self.queue.iter().position(|(gate, request)| {
+            *gate > durable_sequence && matches!(request, VenueRequest::New(_))
+        })?;
+        self.queue.remove(at).map(|(_, request)| request)
+    }
+
+    /// Lets everything that is left go as it is.
+    pub fn ungate(&mut self) {
+        self.queue.iter_mut().for_each(|(gate, _)| *gate = 0);
+    }
+
+    /// True when the first request may go.
+    #[inline]
+    pub fn is_ready(&self, durable_sequence: u64) -> bool {
+        self.queue.front().is_some_and(|(gate, _)| *gate <= durable_sequence)
+    }
+
+    /// Requests that wait.
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+}

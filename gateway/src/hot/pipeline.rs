@@ -1,0 +1,418 @@
+//! The way of a command, as one list of steps:
+//! decode → authenticate → dedupe → precision → risk → journal → route → reply.
+
+use tollgate_bridge::venue::VenueRequest;
+use tollgate_config::SelfTradeMode;
+use tollgate_journal::Room;
+use tollgate_protocol::answer::AnswerBody;
+use tollgate_protocol::command::{Action, Command, HaltScope};
+use tollgate_protocol::event::{Acknowledgement, Event, EventBody, Rejection};
+use tollgate_protocol::frame::{Frame, FrameKind, HEADER_BYTES};
+use tollgate_protocol::identity::OrderId;
+use tollgate_protocol::reject::{Code, Owner, Reject};
+
+use super::clock::Probe;
+use super::core::Core;
+use super::dedupe::{FirstAnswer, Seen};
+use super::judge::{self, Asker};
+use super::query::{self, Progress};
+use super::risk;
+use super::sessions::Sessions;
+use super::table::hash_bytes;
+use crate::link::Grant;
+use crate::metrics::{Metrics, Outcome};
+use crate::record::{Effect, Intent, OrderTerms, Origin, Record, Refusal};
+
+/// Seed of content hashes. They are in the journal: never change it.
+const CONTENT_SEED: u64 = 0x746f_6c6c_6761_7465;
+
+/// A command that came in, with all that belongs to it.
+struct Incoming {
+    slot: u16,
+    client: u16,
+    grant: Grant,
+    command: Command,
+    content_hash: u64,
+}
+
+/// What came in.
+enum Received {
+    /// Not a whole frame yet.
+    Nothing,
+    /// A command.
+    Command(Incoming),
+    /// The client says goodbye.
+    Goodbye,
+}
+
+/// What a frame leaves to do.
+pub enum Taken {
+    /// A frame was dealt with.
+    Frame,
+    /// The client said goodbye.
+    Goodbye,
+    /// More bytes are needed.
+    Incomplete,
+    /// An answer of many rows is under way, and the client must read some of it first.
+    Answering,
+}
+
+/// Takes the next frame of a session through every stage. An error ends the session.
+#[inline]
+pub fn run<P: Probe>(
+    core: &mut Core,
+    sessions: &mut Sessions,
+    slot: u16,
+    probe: &mut P,
+) -> Result<Taken, Code> {
+    if go_on_answering(core, sessions, slot) {
+        return Ok(Taken::Answering);
+    }
+    match receive(core, sessions, slot, probe)? {
+        Received::Nothing => Ok(Taken::Incomplete),
+        Received::Goodbye => Ok(Taken::Goodbye),
+        Received::Command(incoming) => {
+            command(core, sessions, &incoming, probe);
+            Ok(Taken::Frame)
+        }
+    }
+}
+
+/// The stages behind authentication, for a command of an authenticated client.
+#[inline]
+fn command<P: Probe>(core: &mut Core, sessions: &mut Sessions, incoming: &Incoming, probe: &mut P) {
+    if answer_directly(core, sessions, incoming) {
+        return;
+    }
+    if answer_repeat(core, sessions, incoming) {
+        return;
+    }
+    probe.stage(2);
+    refresh_price(core, incoming);
+    let verdict = judge::judge(&core.state, asker(incoming), &incoming.command, core.now_ns);
+    probe.stage(3);
+    let verdict = verdict.and_then(|effect| room(core, effect));
+    let record = record(core, incoming, verdict);
+    if let Effect::Order(terms) = &verdict.unwrap_or(Effect::Cancel(OrderId(0))) {
+        cancel_crossing(core, incoming.client, terms);
+    }
+    let sequence = match core.commit(room_class(incoming, &verdict), &record) {
+        Ok(sequence) => sequence,
+        Err(code) => return refuse(core, sessions, incoming, Reject::new(code, Owner::Gateway)),
+    };
+    probe.stage(4);
+    route(core, sequence, &record);
+    probe.stage(5);
+    core.tell(sessions, sequence, &record);
+    count(core, incoming, &verdict);
+    probe.stage(6);
+    if let Err(reject) = verdict {
+        after_refusal(core, incoming, &reject);
+    }
+}
+
+/// Decode and authenticate: the next whole frame, its MAC and sequence checked, its body decoded.
+#[inline]
+fn receive<P: Probe>(
+    core: &mut Core,
+    sessions: &mut Sessions,
+    slot: u16,
+    probe: &mut P,
+) -> Result<Received, Code> {
+    let Some(session) = sessions.get(slot) else { return Ok(Received::Nothing) };
+    let Some(frame) = Frame::split(session.received())? else { return Ok(Received::Nothing) };
+    let length = frame.header.frame_bytes();
+    frame.authenticate(&session.home.macs.client_to_gateway, session.home.sequence_in)?;
+    probe.stage(0);
+    let received = match frame.header.kind {
+        FrameKind::Command => {
+            let command: Command = frame.body()?;
+            let content_hash = hash_bytes(CONTENT_SEED, &frame.covered[HEADER_BYTES..]);
+            let (client, grant) = (session.home.client, session.home.grant);
+            Received::Command(Incoming { slot, client, grant, command, content_hash })
+        }
+        FrameKind::Goodbye => Received::Goodbye,
+        _ => return Err(Code::FrameKind),
+    };
+    session.home.sequence_in += 1;
+    session.heard_ns = core.now_ns;
+    session.consume(length, core.now_ns);
+    probe.stage(1);
+    Ok(received)
+}
+
+fn asker(incoming: &Incoming) -> Asker<'_> {
+    Asker { client: incoming.client, grant: &incoming.grant }
+}
+
+/// Queries and heartbeats change nothing: they are answered at once, and not journaled.
+#[inline]
+fn answer_directly(core: &mut Core, sessions: &mut Sessions, incoming: &Incoming) -> bool {
+    match &incoming.command.action {
+        Action::Heartbeat => {
+            let body = AnswerBody::Heartbeat { time_ns: core.now_ns };
+            sessions.answer(incoming.slot, incoming.command.command_id, body);
+        }
+        Action::Query(query) => {
+            let (slot, command) = (incoming.slot, &incoming.command);
+            match query::answer(core, sessions, slot, asker(incoming), command, query, Progress::default()) {
+                Ok(progress) => wait_for_room(sessions, slot, command, progress),
+                Err(reject) => {
+                    refuse(core, sessions, incoming, reject);
+                    return true;
+                }
+            }
+        }
+        _ => return false,
+    }
+    core.metrics.command(&incoming.command.action, Outcome::Answered);
+    true
+}
+
+fn wait_for_room(sessions: &mut Sessions, slot: u16, command: &Command, progress: Option<Progress>) {
+    if let Some(session) = sessions.get(slot) {
+        session.asking = progress.map(|progress| (*command, progress));
+    }
+}
+
+/// Goes on with an answer of many rows; true while it is not whole.
+#[inline]
+fn go_on_answering(core: &mut Core, sessions: &mut Sessions, slot: u16) -> bool {
+    let Some((command, progress)) = sessions.get(slot).and_then(|session| session.asking) else {
+        return false;
+    };
+    let Some((client, grant)) = sessions.get(slot).map(|session| (session.home.client, session.home.grant))
+    else {
+        return false;
+    };
+    let Action::Query(query) = &command.action else { return false };
+    let asker = Asker { client, grant: &grant };
+    // What was allowed when the answer began is allowed still: grants do not change within a session.
+    let progress = query::answer(core, sessions, slot, asker, &command, query, progress).unwrap_or(None);
+    wait_for_room(sessions, slot, &command, progress);
+    progress.is_some()
+}
+
+/// Dedupe: a command that was seen gets its first answer, whatever it would get now.
+#[inline]
+fn answer_repeat(core: &mut Core, sessions: &mut Sessions, incoming: &Incoming) -> bool {
+    let command = &incoming.command;
+    let dedupe = &core.state.dedupe;
+    let seen = dedupe.look(
+        incoming.client,
+        command.command_id,
+        incoming.content_hash,
+        command.created_at_ns,
+        core.now_ns,
+    );
+    match seen {
+        Seen::New => return false,
+        Seen::Same(first) => {
+            let event = first_event(core, command, first);
+            sessions.answer(incoming.slot, command.command_id, AnswerBody::Repeated(event));
+            core.metrics.command(&command.action, Outcome::Repeated);
+        }
+        Seen::Different => {
+            refuse(core, sessions, incoming, Reject::new(Code::DuplicateCommand, Owner::Client))
+        }
+        Seen::TooOld => refuse(core, sessions, incoming, Reject::new(Code::CommandExpired, Owner::Gateway)),
+    }
+    true
+}
+
+/// The first answer's event, as it was sent.
+fn first_event(core: &Core, command: &Command, first: FirstAnswer) -> Event {
+    let command_id = command.command_id;
+    let body = match first.reject {
+        Some(reject) => EventBody::Rejected(Rejection { command_id, reject }),
+        None => EventBody::Acknowledged(Acknowledgement {
+            command_id,
+            order_id: OrderId(first.sequence),
+            durability: core.durability,
+        }),
+    };
+    Event { event_sequence: first.event_sequence, time_ns: first.time_ns, body }
+}
+
+/// A refusal without a place in the journal.
+#[cold]
+fn refuse(core: &mut Core, sessions: &mut Sessions, incoming: &Incoming, reject: Reject) {
+    sessions.answer(incoming.slot, incoming.command.command_id, AnswerBody::Refused(reject));
+    core.metrics.command(&incoming.command.action, Outcome::Refused);
+    Metrics::code(&core.metrics.rejects, reject.code);
+}
+
+/// The newest price of the command's instrument is journaled before anything is decided by it.
+#[inline]
+fn refresh_price(core: &mut Core, incoming: &Incoming) {
+    let instrument = match &incoming.command.action {
+        Action::New(order) => core.state.rules.find_symbol(&order.symbol),
+        Action::Close(close) => core.state.rules.find_symbol(&close.symbol),
+        Action::Replace(replace) => {
+            let slot = match replace.target {
+                tollgate_protocol::command::Target::Order(order_id) => core.state.orders.find(order_id),
+                tollgate_protocol::command::Target::Command(command_id) => {
+                    core.state.orders.find_command(incoming.client, command_id)
+                }
+            };
+            slot.map(|slot| core.state.orders.get(slot).terms.instrument.0)
+        }
+        _ => None,
+    };
+    if let Some(instrument) = instrument {
+        core.refresh_price(instrument);
+    }
+}
+
+/// New orders are refused while the way to their venue is full; cancels and closes have room kept for them.
+#[inline]
+fn room(core: &Core, effect: Effect) -> Result<Effect, Reject> {
+    if let Effect::Order(terms) = &effect {
+        let venue = usize::from(core.state.rules.accounts[usize::from(terms.account.0)].venue);
+        let link = &core.venues[venue];
+        let reserved = if terms.reduce_only { 0 } else { link.reserved };
+        if !link.outbox.has_room(&link.requests, reserved) {
+            return Err(Reject::new(Code::QueueFull, Owner::Venue));
+        }
+    }
+    Ok(effect)
+}
+
+/// The decision as the journal keeps it.
+#[inline]
+fn record(core: &Core, incoming: &Incoming, verdict: Result<Effect, Reject>) -> Record {
+    let client = incoming.client;
+    let event_sequence = core.state.next_event_sequence(client);
+    let (content_hash, command) = (incoming.content_hash, incoming.command);
+    let authority = incoming.grant.authority();
+    match verdict {
+        Ok(effect) => {
+            let origin = Origin::Client;
+            Record::Intent(Intent {
+                client,
+                origin,
+                event_sequence,
+                content_hash,
+                authority,
+                command,
+                effect,
+            })
+        }
+        Err(reject) => {
+            Record::Refusal(Refusal { client, event_sequence, content_hash, authority, command, reject })
+        }
+    }
+}
+
+/// What makes positions smaller may use the journal's reserve; entries and refusals may not.
+#[inline]
+fn room_class(incoming: &Incoming, verdict: &Result<Effect, Reject>) -> Room {
+    match (&incoming.command.action, verdict) {
+        (Action::New(_) | Action::Replace(_), _) | (_, Err(_)) => Room::Ordinary,
+        _ => Room::Reserved,
+    }
+}
+
+/// Where the account wants it, its own orders that a new one would trade with are cancelled first.
+#[inline]
+fn cancel_crossing(core: &mut Core, client: u16, terms: &OrderTerms) {
+    let mode = core.state.rules.accounts[usize::from(terms.account.0)].self_trade;
+    if mode != SelfTradeMode::CancelResting {
+        return;
+    }
+    cancel_own(core, client, terms);
+}
+
+/// Cancels the account's own resting orders that `terms` would trade with.
+fn cancel_own(core: &mut Core, client: u16, terms: &OrderTerms) {
+    loop {
+        let crossing = risk::crossing(&core.state, terms).find(|order| !order.cancel_pending);
+        let Some(order_id) = crossing.map(|order| order.order_id) else { return };
+        let action = Action::Cancel(tollgate_protocol::command::Target::Order(order_id));
+        if core.own_command(client, Origin::Risk, action, Effect::Cancel(order_id)).is_err() {
+            return;
+        }
+    }
+}
+
+/// Puts what the record leads to on its way.
+#[inline]
+fn route(core: &mut Core, sequence: u64, record: &Record) {
+    let Record::Intent(intent) = record else { return };
+    match intent.effect {
+        Effect::Order(_) => core.request_new(OrderId(sequence)),
+        Effect::Cancel(order_id) => core.request_about(sequence, order_id, VenueRequest::Cancel(order_id)),
+        Effect::Replace { order_id, quantity_steps, price_ticks, stop_price_ticks } => {
+            let request = VenueRequest::Replace { order_id, quantity_steps, price_ticks, stop_price_ticks };
+            core.request_about(sequence, order_id, request);
+        }
+        Effect::Sweep { .. } => core.route_sweep(sequence, intent),
+    }
+}
+
+#[inline]
+fn count(core: &Core, incoming: &Incoming, verdict: &Result<Effect, Reject>) {
+    match verdict {
+        Ok(_) => core.metrics.command(&incoming.command.action, Outcome::Acknowledged),
+        Err(reject) => {
+            core.metrics.command(&incoming.command.action, Outcome::Rejected);
+            Metrics::code(&core.metrics.rejects, reject.code);
+        }
+    }
+}
+
+/// Reactions to refusals: a client that keeps breaking its rate halts its account; a self-trade may cancel both.
+#[cold]
+fn after_refusal(core: &mut Core, incoming: &Incoming, reject: &Reject) {
+    match reject.code {
+        Code::RateLimitExceeded => halt_after_breaches(core, incoming),
+        Code::SelfTrade => cancel_both(core, incoming),
+        _ => {}
+    }
+}
+
+fn halt_after_breaches(core: &mut Core, incoming: &Incoming) {
+    let limit = u64::from(core.state.rules.rate_breaches_to_halt);
+    let [_, _, owner, _] = core.state.rules.owners(0, incoming.client, 0);
+    let breaches = core.state.exposure.totals[owner].breaches.get(core.now_ns, super::exposure::MINUTE_NS);
+    if limit == 0 || breaches < limit {
+        return;
+    }
+    let Ok(account) = judge::account(&core.state, asker(incoming), &incoming.command) else { return };
+    if core.state.halts.account(account.0) == tollgate_protocol::command::TradingState::Halted {
+        return;
+    }
+    let halt = tollgate_protocol::command::Halt {
+        scope: HaltScope::Account(core.state.rules.accounts[usize::from(account.0)].name),
+        state: tollgate_protocol::command::TradingState::Halted,
+        cancel_working: core.state.rules.rate_halt_cancels,
+        flatten: false,
+        reason: tollgate_protocol::text::Remark::truncated("rate limit broken too often"),
+    };
+    let effect = Effect::Sweep {
+        account: Some(account),
+        instrument: None,
+        client: None,
+        keep_good_till_cancel: false,
+    };
+    let _ = core.own_command(incoming.client, Origin::Risk, Action::Halt(halt), effect);
+}
+
+fn cancel_both(core: &mut Core, incoming: &Incoming) {
+    let Action::New(order) = &incoming.command.action else { return };
+    let asker = asker(incoming);
+    let (Ok(account), Ok(index)) = (
+        judge::account(&core.state, asker, &incoming.command),
+        judge::instrument(&core.state, asker, &order.symbol),
+    ) else {
+        return;
+    };
+    if core.state.rules.accounts[usize::from(account.0)].self_trade != SelfTradeMode::CancelBoth {
+        return;
+    }
+    let instrument = core.state.rules.instruments[usize::from(index.0)].instrument;
+    let mark = core.state.exposure.marks[usize::from(index.0)];
+    let mode = core.state.rules.clients[usize::from(incoming.client)].precision;
+    let Ok(terms) = super::precision::check(order, account, index, &instrument, mark, mode) else { return };
+    cancel_own(core, incoming.client, &terms);
+}

@@ -1,0 +1,211 @@
+//! The settings as the hot thread uses them: tables made at start, never changed.
+
+use tollgate_config::{OwnerLimits, PositionMode, PrecisionMode, SelfTradeMode, Settings, TradingHours};
+use tollgate_protocol::instrument::Instrument;
+use tollgate_protocol::reject::Owner;
+use tollgate_protocol::text::{AccountName, Symbol, Text};
+
+use super::table::{IndexTable, hash_bytes};
+use crate::link::{ACCOUNTS_MAX, INSTRUMENTS_MAX, SymbolSet};
+
+/// An instrument with what the gateway adds to the venue's rules.
+pub struct InstrumentRule {
+    /// The venue's rules.
+    pub instrument: Instrument,
+    /// When it trades.
+    pub hours: TradingHours,
+    /// No client may trade it.
+    pub restricted: bool,
+}
+
+/// An account.
+pub struct AccountRule {
+    /// Its name.
+    pub name: AccountName,
+    /// Its venue.
+    pub venue: u16,
+    /// How it keeps positions.
+    pub position_mode: PositionMode,
+    /// What happens to orders that would trade with each other.
+    pub self_trade: SelfTradeMode,
+}
+
+/// A client.
+pub struct ClientRule {
+    /// Its name.
+    pub name: Text<31>,
+    /// Its accounts, a bit for each.
+    pub accounts: u64,
+    /// Its instruments.
+    pub symbols: SymbolSet,
+    /// What happens to numbers off their grid.
+    pub precision: PrecisionMode,
+    /// Cancel its orders when its last connection is lost.
+    pub cancel_on_disconnect: bool,
+    /// Leave the good-till-cancelled ones then.
+    pub keep_good_till_cancel: bool,
+    /// Cancel its orders after this much silence; 0 for never.
+    pub dead_man_ns: u64,
+}
+
+/// The four owners whose limits an order must keep, as positions in [`Rules::limits`].
+pub type Owners = [usize; 4];
+
+/// Who an owner is, by its place in [`Owners`].
+pub const OWNER_KINDS: [Owner; 4] = [Owner::Firm, Owner::Account, Owner::Client, Owner::Symbol];
+
+/// Everything that does not change while the process runs.
+pub struct Rules {
+    /// Instruments, in the order of the settings.
+    pub instruments: Box<[InstrumentRule]>,
+    /// Accounts, in the order of the settings.
+    pub accounts: Box<[AccountRule]>,
+    /// Clients, in the order of the settings.
+    pub clients: Box<[ClientRule]>,
+    /// Limits of every owner: the firm, then the accounts, the clients, the symbols.
+    pub limits: Box<[OwnerLimits]>,
+    /// Venues' names, in the order of the settings.
+    pub venues: Box<[Text<15>]>,
+    /// Second of the UTC day at which daily counters start anew.
+    pub daily_reset_seconds: u64,
+    /// Share of a loss limit at which orders are slowed, in percent.
+    pub slow_percent: i128,
+    /// Orders a second when slowed.
+    pub slow_orders_per_second: u32,
+    /// Rate refusals in a minute that halt the account; 0 for never.
+    pub rate_breaches_to_halt: u32,
+    /// Whether that halt cancels working orders.
+    pub rate_halt_cancels: bool,
+    /// The same order within this time is refused; 0 for never.
+    pub repeat_window_ns: u64,
+    /// How far in the future a command may say it was made.
+    pub clock_difference_ns: u64,
+    /// How old the journaled price of a held position may become before it is journaled anew.
+    pub price_sample_ns: u64,
+    /// Open orders kept free for closes.
+    pub orders_reserved: usize,
+    symbols: IndexTable,
+}
+
+impl Rules {
+    /// From settings that were checked.
+    pub fn new(settings: &Settings) -> Self {
+        assert!(
+            settings.instruments.len() <= INSTRUMENTS_MAX,
+            "the settings check the number of instruments"
+        );
+        assert!(settings.accounts.len() <= ACCOUNTS_MAX, "the settings check the number of accounts");
+        let risk = &settings.risk;
+        let mut symbols = IndexTable::new(settings.instruments.len());
+        for (at, entry) in settings.instruments.iter().enumerate() {
+            symbols.insert(hash_bytes(0, entry.instrument.symbol.as_bytes()), at as u32);
+        }
+        let limits = std::iter::once(risk.firm)
+            .chain(settings.accounts.iter().map(|account| account.limits))
+            .chain(settings.clients.iter().map(|client| client.limits))
+            .chain(settings.instruments.iter().map(|entry| entry.limits));
+        Self {
+            instruments: settings
+                .instruments
+                .iter()
+                .map(|entry| InstrumentRule {
+                    instrument: entry.instrument,
+                    hours: entry.hours.clone(),
+                    restricted: risk.restricted_symbols.contains(&entry.instrument.symbol),
+                })
+                .collect(),
+            accounts: settings
+                .accounts
+                .iter()
+                .map(|account| AccountRule {
+                    name: account.name,
+                    venue: account.venue,
+                    position_mode: account.position_mode,
+                    self_trade: account.self_trade,
+                })
+                .collect(),
+            clients: settings.clients.iter().map(|client| ClientRule::new(client, settings)).collect(),
+            limits: limits.collect(),
+            venues: settings.venues.iter().map(|venue| venue.name).collect(),
+            daily_reset_seconds: u64::from(risk.daily_reset_seconds),
+            slow_percent: i128::from(risk.slow_percent),
+            slow_orders_per_second: risk.slow_orders_per_second,
+            rate_breaches_to_halt: risk.rate_breaches_to_halt,
+            rate_halt_cancels: risk.rate_halt_cancels,
+            repeat_window_ns: u64::from(risk.repeat_window_ms) * 1_000_000,
+            clock_difference_ns: u64::from(settings.dedupe.clock_difference_ms_max) * 1_000_000,
+            price_sample_ns: u64::from(settings.hot.price_sample_interval_ms) * 1_000_000,
+            orders_reserved: settings.capacity.open_orders_max / 16,
+            symbols,
+        }
+    }
+
+    /// The instrument with this name.
+    #[inline]
+    pub fn find_symbol(&self, symbol: &Symbol) -> Option<u16> {
+        let found = self.symbols.find(hash_bytes(0, symbol.as_bytes()), |at| {
+            self.instruments[at as usize].instrument.symbol == *symbol
+        });
+        found.map(|at| at as u16)
+    }
+
+    /// The account with this name.
+    #[inline]
+    pub fn find_account(&self, name: &AccountName) -> Option<u16> {
+        self.accounts.iter().position(|account| account.name == *name).map(|at| at as u16)
+    }
+
+    /// The owners of an order: firm, account, client, symbol.
+    #[inline]
+    pub fn owners(&self, account: u16, client: u16, instrument: u16) -> Owners {
+        let clients_from = 1 + self.accounts.len();
+        let symbols_from = clients_from + self.clients.len();
+        [
+            0,
+            1 + usize::from(account),
+            clients_from + usize::from(client),
+            symbols_from + usize::from(instrument),
+        ]
+    }
+
+    /// The smallest of the owners' values of a limit, with whose it is.
+    #[inline]
+    pub fn least<T: PartialOrd>(&self, owners: &Owners, limit: impl Fn(&OwnerLimits) -> T) -> (T, Owner) {
+        let mut least = (limit(&self.limits[owners[0]]), Owner::Firm);
+        for (owner, kind) in owners.iter().zip(OWNER_KINDS).skip(1) {
+            let value = limit(&self.limits[*owner]);
+            if value < least.0 {
+                least = (value, kind);
+            }
+        }
+        least
+    }
+
+    /// The start of the trading day after `now_ns`.
+    pub fn next_reset_ns(&self, now_ns: u64) -> u64 {
+        const DAY_NS: u64 = 86_400_000_000_000;
+        let offset = self.daily_reset_seconds * 1_000_000_000;
+        let days = now_ns.saturating_sub(offset) / DAY_NS;
+        let this = days * DAY_NS + offset;
+        if now_ns < this { this } else { this + DAY_NS }
+    }
+}
+
+impl ClientRule {
+    fn new(client: &tollgate_config::ClientSettings, settings: &Settings) -> Self {
+        let mut symbols = SymbolSet::EMPTY;
+        match &client.symbols {
+            Some(list) => list.iter().for_each(|index| symbols.insert(*index)),
+            None => (0..settings.instruments.len()).for_each(|index| symbols.insert(index as u16)),
+        }
+        Self {
+            name: client.name,
+            accounts: client.accounts.iter().fold(0, |set, account| set | 1 << account),
+            symbols,
+            precision: client.precision,
+            cancel_on_disconnect: client.cancel_on_disconnect,
+            keep_good_till_cancel: client.cancel_on_disconnect_keeps_gtc,
+            dead_man_ns: u64::from(client.dead_man_ms) * 1_000_000,
+        }
+    }
+}

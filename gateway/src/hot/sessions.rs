@@ -1,0 +1,408 @@
+//! Client sessions: their sockets, their frames in both directions, and what they may not see yet.
+
+use std::io::{self, Read, Write};
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use std::os::fd::AsRawFd;
+use tollgate_protocol::answer::{Answer, AnswerBody};
+use tollgate_protocol::command::Command;
+use tollgate_protocol::event::Event;
+use tollgate_protocol::frame::{self, FRAME_BYTES_MAX, FrameKind};
+use tollgate_protocol::identity::CommandId;
+use tollgate_protocol::logon::Goodbye;
+use tollgate_protocol::reject::Code;
+
+use super::query::Progress;
+use crate::link::Handover;
+
+/// How many commits a session's unsent bytes may wait for apart; more wait together.
+const GATES: usize = 64;
+
+/// Bytes on their way to a client. The first part may go; the rest waits until the journal is durable so far.
+struct Outgoing {
+    bytes: Box<[u8]>,
+    start: usize,
+    end: usize,
+    /// Up to here bytes may go.
+    released: usize,
+    /// `(journal sequence, end of the bytes that wait for it)`, oldest first: a ring.
+    gates: [(u64, usize); GATES],
+    first_gate: usize,
+    gate_count: usize,
+}
+
+impl Outgoing {
+    fn new(size: usize) -> Self {
+        Self {
+            bytes: vec![0; size].into_boxed_slice(),
+            start: 0,
+            end: 0,
+            released: 0,
+            gates: [(0, 0); GATES],
+            first_gate: 0,
+            gate_count: 0,
+        }
+    }
+
+    fn clear(&mut self) {
+        (self.start, self.end, self.released, self.gate_count) = (0, 0, 0, 0);
+    }
+
+    /// Room for one frame, or `None` when the client reads too slowly.
+    fn room(&mut self) -> Option<&mut [u8]> {
+        if self.bytes.len() - self.end < FRAME_BYTES_MAX {
+            let moved = self.start;
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.end -= moved;
+            self.released -= moved;
+            self.start = 0;
+            for at in 0..self.gate_count {
+                self.gates[(self.first_gate + at) % GATES].1 -= moved;
+            }
+            if self.bytes.len() - self.end < FRAME_BYTES_MAX {
+                return None;
+            }
+        }
+        Some(&mut self.bytes[self.end..])
+    }
+
+    /// Takes the frame that was written into the room; it waits for `gate` (0: for nothing but what waits already).
+    fn commit(&mut self, length: usize, gate: u64) {
+        self.end += length;
+        if gate == 0 && self.gate_count == 0 {
+            self.released = self.end;
+            return;
+        }
+        let last = (self.first_gate + self.gate_count + GATES - 1) % GATES;
+        if self.gate_count > 0 && (gate == 0 || self.gates[last].0 == gate || self.gate_count == GATES) {
+            self.gates[last] = (self.gates[last].0.max(gate), self.end);
+            return;
+        }
+        self.gates[(self.first_gate + self.gate_count) % GATES] = (gate, self.end);
+        self.gate_count += 1;
+    }
+
+    fn release(&mut self, durable_sequence: u64) {
+        while self.gate_count > 0 && self.gates[self.first_gate].0 <= durable_sequence {
+            self.released = self.gates[self.first_gate].1;
+            self.first_gate = (self.first_gate + 1) % GATES;
+            self.gate_count -= 1;
+        }
+    }
+}
+
+/// What reading a socket came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reading {
+    /// There may be more.
+    More,
+    /// There is no more for now.
+    Drained,
+    /// The client is gone.
+    Closed,
+}
+
+/// A session.
+pub struct Session {
+    /// What the door handed over: socket, keys, client, sequences.
+    pub home: Box<Handover>,
+    incoming: Box<[u8]>,
+    incoming_end: usize,
+    outgoing: Outgoing,
+    /// When the first byte of a frame that is not whole came; 0 when there is none.
+    pub frame_began_ns: u64,
+    /// When the last frame came.
+    pub heard_ns: u64,
+    /// There may be bytes to read.
+    pub readable: bool,
+    /// The socket takes no more bytes until it says so.
+    pub blocked: bool,
+    /// The session ends when what may go has gone.
+    pub ending: Option<Code>,
+    /// A query that is not answered whole yet; frames behind it wait.
+    pub asking: Option<(Command, Progress)>,
+}
+
+impl Session {
+    /// The received bytes that are not consumed.
+    #[inline]
+    pub fn received(&self) -> &[u8] {
+        &self.incoming[..self.incoming_end]
+    }
+
+    /// Drops consumed bytes.
+    #[inline]
+    pub fn consume(&mut self, length: usize, now_ns: u64) {
+        self.incoming.copy_within(length..self.incoming_end, 0);
+        self.incoming_end -= length;
+        if self.incoming_end == 0 {
+            self.frame_began_ns = 0;
+        } else if length > 0 || self.frame_began_ns == 0 {
+            self.frame_began_ns = now_ns;
+        }
+    }
+
+    /// Reads what there is, once.
+    #[inline]
+    pub fn read(&mut self) -> (Reading, usize) {
+        let room = &mut self.incoming[self.incoming_end..];
+        if room.is_empty() {
+            return (Reading::More, 0);
+        }
+        let size = room.len();
+        match (&self.home.stream).read(room) {
+            Ok(0) => (Reading::Closed, 0),
+            Ok(length) => {
+                self.incoming_end += length;
+                // A short read has emptied the socket: with edge-triggered readiness the next bytes are announced.
+                (if length == size { Reading::More } else { Reading::Drained }, length)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => (Reading::Drained, 0),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => (Reading::More, 0),
+            Err(_) => (Reading::Closed, 0),
+        }
+    }
+
+    /// Writes what may go; returns how many bytes went, or `None` when the client is gone.
+    #[inline]
+    pub fn write(&mut self, durable_sequence: u64) -> Option<usize> {
+        let out = &mut self.outgoing;
+        out.release(durable_sequence);
+        let mut sent = 0;
+        while out.start < out.released && !self.blocked {
+            match (&self.home.stream).write(&out.bytes[out.start..out.released]) {
+                Ok(0) => return None,
+                Ok(length) => {
+                    out.start += length;
+                    sent += length;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.blocked = true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return None,
+            }
+        }
+        if out.start == out.end {
+            out.clear();
+        }
+        Some(sent)
+    }
+
+    /// True when bytes wait to be sent, allowed or not.
+    #[inline]
+    pub fn has_outgoing(&self) -> bool {
+        self.outgoing.start < self.outgoing.end
+    }
+
+    /// True when rows of a long answer may be written: half of the buffer is kept for events.
+    pub fn has_room_for_rows(&self) -> bool {
+        self.ending.is_none() && self.outgoing.end - self.outgoing.start < self.outgoing.bytes.len() / 2
+    }
+
+    /// True when bytes wait for the journal.
+    pub fn waits_for_journal(&self) -> bool {
+        self.outgoing.gate_count > 0
+    }
+
+    #[inline]
+    fn seal<T: serde::Serialize>(&mut self, kind: FrameKind, body: &T, gate: u64) -> Result<(), Code> {
+        let sequence = self.home.sequence_out;
+        let mac = &self.home.macs.gateway_to_client;
+        let room = self.outgoing.room().ok_or(Code::SessionSlowReader)?;
+        let length = frame::encode(kind, sequence, body, Some(mac), room);
+        assert!(length.is_some(), "every body fits a frame");
+        self.outgoing.commit(length.unwrap_or_default(), gate);
+        self.home.sequence_out += 1;
+        Ok(())
+    }
+
+    /// Sends an event once the journal is durable up to `gate`.
+    #[inline]
+    pub fn event(&mut self, event: &Event, gate: u64) -> Result<(), Code> {
+        if self.home.next_event_sequence.is_some_and(|next| event.event_sequence < next) {
+            return Ok(());
+        }
+        self.home.next_event_sequence = Some(event.event_sequence + 1);
+        self.seal(FrameKind::Event, event, gate)
+    }
+
+    /// Sends a direct answer.
+    #[inline]
+    pub fn answer(&mut self, command_id: CommandId, body: AnswerBody) -> Result<(), Code> {
+        self.seal(FrameKind::Answer, &Answer { command_id, body }, 0)
+    }
+
+    /// Says goodbye; the session ends when it is sent.
+    pub fn goodbye(&mut self, code: Code) {
+        if self.ending.is_none() {
+            // A full buffer means that nothing more can be said.
+            let _ = self.seal(FrameKind::Goodbye, &Goodbye { code, retry_after_ms: 0 }, 0);
+            self.ending = Some(code);
+        }
+    }
+}
+
+/// All sessions, in slots that are made once.
+pub struct Sessions {
+    slots: Box<[Option<Session>]>,
+    free: Vec<u16>,
+    buffers: Vec<(Box<[u8]>, Outgoing)>,
+    /// Sessions in use, as slots: for turns that visit all.
+    active: Vec<u16>,
+    /// By client: its sessions' slots.
+    by_client: Box<[Vec<u16>]>,
+    /// Sessions with something to send.
+    dirty: Vec<u16>,
+}
+
+/// The token of the first session; smaller ones are the loop's own.
+pub const FIRST_TOKEN: usize = 16;
+
+impl Sessions {
+    /// Room for `maximum` sessions, at most `per_client` of one client.
+    pub fn new(
+        maximum: usize,
+        per_client: usize,
+        clients: usize,
+        incoming_bytes: usize,
+        outgoing_bytes: usize,
+    ) -> Self {
+        Self {
+            slots: (0..maximum).map(|_| None).collect(),
+            free: (0..maximum as u16).rev().collect(),
+            buffers: (0..maximum)
+                .map(|_| (vec![0; incoming_bytes].into_boxed_slice(), Outgoing::new(outgoing_bytes)))
+                .collect(),
+            active: Vec::with_capacity(maximum),
+            by_client: (0..clients).map(|_| Vec::with_capacity(per_client)).collect(),
+            dirty: Vec::with_capacity(maximum),
+        }
+    }
+
+    /// Takes a session over; gives it back when there is no room.
+    pub fn insert(
+        &mut self,
+        home: Box<Handover>,
+        registry: &Registry,
+        now_ns: u64,
+    ) -> Result<u16, Box<Handover>> {
+        let client = usize::from(home.client);
+        if self.by_client[client].len() == self.by_client[client].capacity() || self.free.is_empty() {
+            return Err(home);
+        }
+        let (Some(slot), Some((mut incoming, outgoing))) = (self.free.pop(), self.buffers.pop()) else {
+            return Err(home);
+        };
+        let token = Token(usize::from(slot) + FIRST_TOKEN);
+        let descriptor = home.stream.as_raw_fd();
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if registry.register(&mut SourceFd(&descriptor), token, interest).is_err() {
+            self.free.push(slot);
+            self.buffers.push((incoming, outgoing));
+            return Err(home);
+        }
+        let incoming_end = home.received.len().min(incoming.len());
+        incoming[..incoming_end].copy_from_slice(&home.received[..incoming_end]);
+        self.active.push(slot);
+        self.by_client[client].push(slot);
+        self.slots[usize::from(slot)] = Some(Session {
+            home,
+            incoming,
+            incoming_end,
+            outgoing,
+            frame_began_ns: if incoming_end > 0 { now_ns } else { 0 },
+            heard_ns: now_ns,
+            readable: true,
+            blocked: false,
+            ending: None,
+            asking: None,
+        });
+        Ok(slot)
+    }
+
+    /// Takes a session out.
+    pub fn remove(&mut self, slot: u16, registry: &Registry) -> Option<Box<Handover>> {
+        let session = self.slots[usize::from(slot)].take()?;
+        let Session { home, incoming, mut outgoing, .. } = session;
+        // A socket that is being closed leaves the poll by itself; an error here changes nothing.
+        let _ = registry.deregister(&mut SourceFd(&home.stream.as_raw_fd()));
+        outgoing.clear();
+        self.buffers.push((incoming, outgoing));
+        self.active.retain(|other| *other != slot);
+        self.dirty.retain(|other| *other != slot);
+        self.by_client[usize::from(home.client)].retain(|other| *other != slot);
+        self.free.push(slot);
+        Some(home)
+    }
+
+    /// The session in a slot.
+    #[inline]
+    pub fn get(&mut self, slot: u16) -> Option<&mut Session> {
+        self.slots.get_mut(usize::from(slot))?.as_mut()
+    }
+
+    /// The session behind a poll's token.
+    #[inline]
+    pub fn slot_of(token: Token) -> Option<u16> {
+        token.0.checked_sub(FIRST_TOKEN).and_then(|slot| u16::try_from(slot).ok())
+    }
+
+    /// The slots in use.
+    #[inline]
+    pub fn active(&self) -> &[u16] {
+        &self.active
+    }
+
+    /// How many sessions a client has.
+    #[inline]
+    pub fn of_client(&self, client: u16) -> usize {
+        self.by_client[usize::from(client)].len()
+    }
+
+    /// Marks a session as having something to send.
+    #[inline]
+    pub fn touch(&mut self, slot: u16) {
+        if !self.dirty.contains(&slot) {
+            self.dirty.push(slot);
+        }
+    }
+
+    /// The next session that has something to send; each is given once.
+    #[inline]
+    pub fn next_dirty(&mut self) -> Option<u16> {
+        self.dirty.pop()
+    }
+
+    /// True when nothing is to be sent.
+    #[inline]
+    pub fn is_clean(&self) -> bool {
+        self.dirty.is_empty()
+    }
+
+    /// Sends an event to every session of a client; who cannot take it, reads too slowly and ends.
+    #[inline]
+    pub fn publish(&mut self, client: u16, event: &Event, gate: u64) {
+        for at in 0..self.by_client[usize::from(client)].len() {
+            let slot = self.by_client[usize::from(client)][at];
+            if let Some(session) = self.get(slot)
+                && session.ending.is_none()
+                && let Err(code) = session.event(event, gate)
+            {
+                session.ending = Some(code);
+            }
+            self.touch(slot);
+        }
+    }
+
+    /// Sends a direct answer to one session.
+    #[inline]
+    pub fn answer(&mut self, slot: u16, command_id: CommandId, body: AnswerBody) {
+        if let Some(session) = self.get(slot)
+            && session.ending.is_none()
+            && let Err(code) = session.answer(command_id, body)
+        {
+            session.ending = Some(code);
+        }
+        self.touch(slot);
+    }
+}
