@@ -222,6 +222,13 @@ impl Ledger {
     }
 }
 
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        // Closing is not enough while a child process that is about to start holds a copy of the descriptor.
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
 /// Every entry of a ledger file, oldest first, as written: instrument indexes mean what the last
 /// [`LedgerEntry::Instrument`] before says. A torn end is left out, and stays in the file. The venue may be running.
 pub fn read_ledger(path: &Path) -> Result<Vec<LedgerEntry>, LedgerError> {
