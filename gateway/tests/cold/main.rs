@@ -4,4 +4,5 @@
 mod door;
 mod keys;
 mod resume;
+mod side;
 mod support;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tollgate_config::Settings;
 use tollgate_config::keys;
 use tollgate_gateway::link::{FromHot, Handover, ToHot};
-use tollgate_gateway::record::{Name, NameTable, PAYLOAD_BYTES_MAX, Record, Refusal};
+use tollgate_gateway::record::{Authority, Name, NameTable, PAYLOAD_BYTES_MAX, Record, Refusal};
 use tollgate_journal::{Appender, Durability as Class, FlusherHandle, FlusherOptions, Room};
 use tollgate_protocol::client::{ClientSession, Incoming, LogonRequest};
 use tollgate_protocol::event::{Durability, Event, EventBody};
@@ -82,7 +82,14 @@ impl Book {
             action: Action::Heartbeat,
         };
         let reject = Reject::new(Code::QueueFull, Owner::Gateway);
-        self.append(&Record::Refusal(Refusal { client, event_sequence, content_hash: 7, command, reject }))
+        self.append(&Record::Refusal(Refusal {
+            client,
+            event_sequence,
+            content_hash: 7,
+            authority: Authority::default(),
+            command,
+            reject,
+        }))
     }
 }
 
@@ -224,7 +231,7 @@ fn a_damaged_journal_refuses_to_resume_and_serves_the_rest() {
 fn long_histories_resume_anywhere() {
     const EVENTS: u64 = 40_000;
     let (mut house, mut book) = house(
-        |_| {},
+        |settings| settings.sessions.sessions_per_client_max = 64,
         |book| {
             book.names(&["client-1", "client-2"]);
             for number in 1..=EVENTS {
