@@ -117,7 +117,10 @@ fn sync_cost(directory: &Path, durability: Durability) -> Result<(), Box<dyn Err
         median(&mut appends_ns),
         written / statistics.syncs().max(1),
     );
+    let (syncs, sync_ns) = (statistics.syncs(), statistics.sync_ns_total());
     group_commit(&mut opened.appender)?;
+    let (syncs, sync_ns) = (statistics.syncs() - syncs, statistics.sync_ns_total() - sync_ns);
+    println!("  {syncs} syncs, mean {} ns, longest {} ns", sync_ns / syncs.max(1), statistics.sync_ns_max());
     handle.stop()?;
     Ok(())
 }
