@@ -56,6 +56,12 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// True when the key's own list, if it has one, names the instrument.
+    #[inline]
+    pub fn names(&self, instrument: u16) -> bool {
+        !self.symbols_restricted || self.symbols.contains(instrument)
+    }
+
     /// What the journal keeps of it.
     pub fn authority(&self) -> crate::record::Authority {
         let bits = [self.trade, self.cancel, self.read, self.operate];
@@ -63,7 +69,7 @@ impl Grant {
         crate::record::Authority { scopes, accounts: self.accounts }
     }
 
-    /// A grant for replays: what the journal kept, and every symbol.
+    /// A grant for replays: what the journal kept, and every symbol of the client.
     pub fn replayed(authority: crate::record::Authority) -> Self {
         let bit = |at: u8| authority.scopes >> at & 1 == 1;
         Self {
@@ -74,7 +80,7 @@ impl Grant {
             operate: bit(3),
             accounts: authority.accounts,
             symbols_restricted: false,
-            symbols: SymbolSet::ALL,
+            symbols: SymbolSet::EMPTY,
             expires_at_ns: u64::MAX,
         }
     }
@@ -92,9 +98,6 @@ pub struct SymbolSet([u64; INSTRUMENTS_MAX / 64]);
 impl SymbolSet {
     /// No instrument.
     pub const EMPTY: Self = Self([0; INSTRUMENTS_MAX / 64]);
-
-    /// Every instrument.
-    pub const ALL: Self = Self([u64::MAX; INSTRUMENTS_MAX / 64]);
 
     /// Adds an instrument.
     pub fn insert(&mut self, index: u16) {

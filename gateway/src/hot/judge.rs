@@ -111,10 +111,17 @@ pub fn account(state: &State, asker: Asker<'_>, command: &Command) -> Result<Acc
 #[inline]
 pub fn instrument(state: &State, asker: Asker<'_>, symbol: &Symbol) -> Result<InstrumentIndex, Reject> {
     let index = state.rules.find_symbol(symbol).ok_or(Reject::new(Code::SymbolUnknown, Owner::Gateway))?;
-    if !asker.grant.symbols.contains(index) {
+    if !may_trade(state, asker, index) {
         return Err(Reject::new(Code::SymbolNotAllowed, Owner::Client));
     }
     Ok(InstrumentIndex(index))
+}
+
+/// True when both the client and its key may trade the instrument.
+#[inline]
+pub fn may_trade(state: &State, asker: Asker<'_>, instrument: u16) -> bool {
+    state.rules.clients[usize::from(asker.client)].symbols.contains(instrument)
+        && asker.grant.names(instrument)
 }
 
 fn same_venue(state: &State, account: AccountIndex, instrument: InstrumentIndex) -> Result<(), Reject> {

@@ -172,7 +172,7 @@ fn positions(
         let cell = core.state.exposure.account(account, instrument);
         let something =
             cell.position != 0 || cell.buy_steps != 0 || cell.sell_steps != 0 || cell.realised != Money::ZERO;
-        if in_scope && something && asker.grant.symbols.contains(instrument) {
+        if in_scope && something && judge::may_trade(&core.state, asker, instrument) {
             rows.push(AnswerBody::Position(position(core, account, instrument)));
         }
     }))
@@ -228,7 +228,7 @@ fn limits(
     let (first, end) = scoped(&core.state, asker, scope)?;
     Ok(rows.each(core.state.rules.instruments.len(), |rows, at| {
         let index = at as u16;
-        if (first..end).contains(&index) && asker.grant.symbols.contains(index) {
+        if (first..end).contains(&index) && judge::may_trade(&core.state, asker, index) {
             symbol_limits(core, asker.client, account, InstrumentIndex(index), rows);
         }
     }))
@@ -309,7 +309,7 @@ fn symbol_limits(
 fn instruments(core: &Core, asker: Asker<'_>, scope: Scope, rows: &mut Rows<'_>) -> Result<bool, Reject> {
     let (first, end) = scoped(&core.state, asker, scope)?;
     Ok(rows.each(core.state.rules.instruments.len(), |rows, at| {
-        if (first..end).contains(&(at as u16)) && asker.grant.symbols.contains(at as u16) {
+        if (first..end).contains(&(at as u16)) && judge::may_trade(&core.state, asker, at as u16) {
             rows.push(AnswerBody::Instrument(instrument(core, at)));
         }
     }))

@@ -1,0 +1,5 @@
+//! The whole gateway, over real sockets, on the paper venue.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+mod trading;
