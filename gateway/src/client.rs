@@ -196,6 +196,11 @@ impl Client {
         self.last_event_sequence
     }
 
+    /// The connection itself: to set its options, or to see what a gateway says to bytes of one's own making.
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
     /// Ends the session with a word: orders stay as they are, whatever cancel-on-disconnect says.
     pub fn goodbye(mut self) -> Result<(), ClientError> {
         let mut frame = [0; FRAME_BYTES_MAX];

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use clap::{Args, Subcommand, ValueEnum};
 use tollgate_protocol::command::{
-    Action, Close, Halt, HaltScope, NewOrder, OrderType, Query, Replace, Resume, Scope, Side, Target, TimeInForce,
-    TradingState,
+    Action, Close, Halt, HaltScope, NewOrder, OrderType, Query, Replace, Resume, Scope, Side, Target,
+    TimeInForce, TradingState,
 };
 use tollgate_protocol::text::Remark;
 use tollgate_protocol::{AccountName, CommandId, Decimal, OrderId, Symbol};
@@ -162,9 +162,9 @@ impl FromStr for ScopeName {
         let wrong = |error: &dyn std::fmt::Display| error.to_string();
         match text.split_once(':') {
             None if text == "whole" => Ok(Self(HaltScope::Whole)),
-            Some(("account", name)) if !name.is_empty() => {
-                AccountName::new(name).map(|name| Self(HaltScope::Account(name))).map_err(|error| wrong(&error))
-            }
+            Some(("account", name)) if !name.is_empty() => AccountName::new(name)
+                .map(|name| Self(HaltScope::Account(name)))
+                .map_err(|error| wrong(&error)),
             Some(("symbol", name)) if !name.is_empty() => {
                 Symbol::new(name).map(|name| Self(HaltScope::Symbol(name))).map_err(|error| wrong(&error))
             }
@@ -265,7 +265,9 @@ impl NewArguments {
             _ => ForceName::Gtc,
         });
         if (force == ForceName::Gtd) != self.expire_at.is_some() {
-            return Err(Failure::usage("--force gtd and --expire-at TIME belong together: give both or none"));
+            return Err(Failure::usage(
+                "--force gtd and --expire-at TIME belong together: give both or none",
+            ));
         }
         Ok(NewOrder {
             symbol: self.symbol,

@@ -47,17 +47,20 @@ impl CheckArguments {
         for warning in &settings.warnings {
             output.line(format_args!("{} {warning}", output.paint(Tone::Warning, "# warning:")))?;
         }
-        let counts = format!(
-            "# {} is valid: {} venues, {} instruments, {} accounts, {} clients, {} keys.",
-            self.file.display(),
-            settings.venues.len(),
-            settings.instruments.len(),
-            settings.accounts.len(),
-            settings.clients.len(),
-            settings.keys.len(),
-        );
-        output.line(output.paint(Tone::Good, &counts))
+        let counts = [
+            counted(settings.venues.len(), "venue"),
+            counted(settings.instruments.len(), "instrument"),
+            counted(settings.accounts.len(), "account"),
+            counted(settings.clients.len(), "client"),
+            counted(settings.keys.len(), "key"),
+        ];
+        let summary = format!("# {} is valid: {}.", self.file.display(), counts.join(", "));
+        output.line(output.paint(Tone::Good, &summary))
     }
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Loads settings, or tells every mistake in them.

@@ -23,9 +23,9 @@ fn report_tone(kind: &ReportKind) -> Tone {
     match kind {
         ReportKind::Filled(_) => Tone::Good,
         ReportKind::Rejected { .. } => Tone::Bad,
-        ReportKind::Unknown { .. } | ReportKind::CancelRejected { .. } | ReportKind::ReplaceRejected { .. } => {
-            Tone::Warning
-        }
+        ReportKind::Unknown { .. }
+        | ReportKind::CancelRejected { .. }
+        | ReportKind::ReplaceRejected { .. } => Tone::Warning,
         _ => Tone::Plain,
     }
 }
@@ -33,11 +33,9 @@ fn report_tone(kind: &ReportKind) -> Tone {
 /// What an event says beyond its word and its command.
 pub(crate) fn event(event: &Event) -> String {
     match &event.body {
-        EventBody::Acknowledged(acknowledgement) => format!(
-            "order {}, durable: {}",
-            acknowledgement.order_id,
-            durability(acknowledgement.durability)
-        ),
+        EventBody::Acknowledged(acknowledgement) => {
+            format!("order {}, durable: {}", acknowledgement.order_id, durability(acknowledgement.durability))
+        }
         EventBody::Rejected(rejection) => reject(&rejection.reject),
         EventBody::Report(report) => self::report(report),
     }
@@ -82,7 +80,8 @@ pub(crate) fn action(action: &Action) -> String {
         Action::New(order) => new_order(order),
         Action::Cancel(target) => format!("cancel {}", self::target(target)),
         Action::Replace(replace) => {
-            let quantity = replace.quantity.map(|quantity| format!(" quantity {quantity}")).unwrap_or_default();
+            let quantity =
+                replace.quantity.map(|quantity| format!(" quantity {quantity}")).unwrap_or_default();
             let prices = prices(replace.price, replace.stop_price);
             format!("replace {}{quantity}{prices}", target(&replace.target))
         }
@@ -99,7 +98,12 @@ pub(crate) fn action(action: &Action) -> String {
         Action::Halt(halt) => {
             let cancel = if halt.cancel_working { ", cancel working orders" } else { "" };
             let flatten = if halt.flatten { ", close positions" } else { "" };
-            format!("{} {}{cancel}{flatten}: {}", trading_state(halt.state), halt_scope(&halt.scope), halt.reason)
+            format!(
+                "{} {}{cancel}{flatten}: {}",
+                trading_state(halt.state),
+                halt_scope(&halt.scope),
+                halt.reason
+            )
         }
         Action::Resume(resume) => format!("resume {}: {}", halt_scope(&resume.scope), resume.reason),
         Action::Query(query) => format!("query {}", self::query(query)),
@@ -162,21 +166,52 @@ pub(crate) fn rows(rows: &[AnswerBody], none: &str, output: &Output) -> String {
 fn headings(row: &AnswerBody) -> &'static [&'static str] {
     match row {
         AnswerBody::Order(_) => &[
-            ">order", "account", "symbol", "side", "type", "force", ">quantity", ">filled", ">price", ">stop",
-            "status", "command",
+            ">order",
+            "account",
+            "symbol",
+            "side",
+            "type",
+            "force",
+            ">quantity",
+            ">filled",
+            ">price",
+            ">stop",
+            "status",
+            "command",
         ],
         AnswerBody::Position(_) => &[
-            "account", "symbol", ">quantity", ">average price", ">working buy", ">working sell",
-            ">realised today", ">unrealised",
+            "account",
+            "symbol",
+            ">quantity",
+            ">average price",
+            ">working buy",
+            ">working sell",
+            ">realised today",
+            ">unrealised",
         ],
         AnswerBody::Account(_) => &[
-            "account", "state", ">realised today", ">unrealised", ">gross", ">net", ">open orders",
-            ">orders today", "daily reset",
+            "account",
+            "state",
+            ">realised today",
+            ">unrealised",
+            ">gross",
+            ">net",
+            ">open orders",
+            ">orders today",
+            "daily reset",
         ],
         AnswerBody::Limit(_) => &["limit", "symbol", "owner", ">value", ">used"],
         AnswerBody::Instrument(_) => &[
-            "symbol", ">tick", ">step", ">min quantity", ">max quantity", ">min price", ">max price",
-            ">min notional", ">bid", ">ask",
+            "symbol",
+            ">tick",
+            ">step",
+            ">min quantity",
+            ">max quantity",
+            ">min price",
+            ">max price",
+            ">min notional",
+            ">bid",
+            ">ask",
         ],
         _ => &["answer"],
     }
@@ -219,7 +254,7 @@ fn cells(row: &AnswerBody) -> Vec<String> {
             account.net_notional.to_string(),
             account.open_orders.to_string(),
             account.orders_today.to_string(),
-            super::moment::short(account.daily_reset_at_ns),
+            super::moment::seconds(account.daily_reset_at_ns),
         ],
         AnswerBody::Limit(limit) => vec![
             limit.name.to_string(),

@@ -281,7 +281,9 @@ fn action(action: &Action) -> Value {
                 "reason": halt.reason.as_str(),
             }),
         ),
-        Action::Resume(resume) => joined(halt_scope(&resume.scope), json!({"reason": resume.reason.as_str()})),
+        Action::Resume(resume) => {
+            joined(halt_scope(&resume.scope), json!({"reason": resume.reason.as_str()}))
+        }
         Action::Query(query) => self::query(query),
         Action::Heartbeat => Value::Object(Map::new()),
     }

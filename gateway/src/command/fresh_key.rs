@@ -39,7 +39,8 @@ impl KeyRequest<'_> {
             Kind::Hmac => Credential::Hmac(secret),
             Kind::Ed25519 => Credential::Ed25519(secret),
         };
-        let verifier = credential.verifier().ok_or_else(|| Failure::operating("a seed of 32 bytes was refused"))?;
+        let verifier =
+            credential.verifier().ok_or_else(|| Failure::operating("a seed of 32 bytes was refused"))?;
         let mut entry = Entry::new(self.key_id, self.client, verifier, self.scopes);
         entry.created_at_ns = Some(now_ns());
         let file = KeyFile {

@@ -25,7 +25,8 @@ pub(crate) fn get(address: SocketAddr, path: &str, timeout: Duration) -> Result<
     stream.write_all(request.as_bytes()).map_err(failed)?;
     let mut bytes = Vec::new();
     stream.take(RESPONSE_BYTES_MAX).read_to_end(&mut bytes).map_err(failed)?;
-    parse(&bytes).ok_or_else(|| format!("http://{address}{path}: the answer is not HTTP: is this the side port?"))
+    parse(&bytes)
+        .ok_or_else(|| format!("http://{address}{path}: the answer is not HTTP: is this the side port?"))
 }
 
 fn parse(bytes: &[u8]) -> Option<Response> {
@@ -61,7 +62,8 @@ mod tests {
         let plain = parse(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\nno").unwrap();
         assert_eq!((plain.status, plain.body.as_str()), (503, "no"));
         let chunked =
-            parse(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x\r\nde\r\n0\r\n\r\n").unwrap();
+            parse(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x\r\nde\r\n0\r\n\r\n")
+                .unwrap();
         assert_eq!((chunked.status, chunked.body.as_str()), (200, "abcde"));
     }
 

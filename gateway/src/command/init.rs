@@ -69,8 +69,10 @@ impl Paths {
     fn require_absent(&self) -> Result<(), Failure> {
         let clients = KEYS.map(|(id, ..)| self.client(id));
         let all = [&self.settings, &self.keys, &self.identity].into_iter().chain(&clients);
-        let present: Vec<String> =
-            all.filter(|path| path.symlink_metadata().is_ok()).map(|path| path.display().to_string()).collect();
+        let present: Vec<String> = all
+            .filter(|path| path.symlink_metadata().is_ok())
+            .map(|path| path.display().to_string())
+            .collect();
         if present.is_empty() {
             return Ok(());
         }
@@ -164,7 +166,8 @@ fn write_keys(paths: &Paths, settings: &Settings) -> Result<Vec<PathBuf>, Failur
     for (path, file) in &files {
         file.create(path).map_err(|error| cannot("write", path, &error))?;
     }
-    tollgate_config::keys::write(&paths.keys, &entries).map_err(|error| cannot("write", &paths.keys, &error))?;
+    tollgate_config::keys::write(&paths.keys, &entries)
+        .map_err(|error| cannot("write", &paths.keys, &error))?;
     Ok(files.into_iter().map(|(path, _)| path).collect())
 }
 
@@ -208,7 +211,11 @@ Client files hold secrets. Move each to the machine that uses it, and keep no co
 pub(crate) fn shell_word(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |character: char| character.is_alphanumeric() || "/._-+:@,".contains(character);
-    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if !text.is_empty() && text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]

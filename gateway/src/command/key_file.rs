@@ -151,7 +151,11 @@ impl KeyFile {
                 Mac::Blake3 => MacAlgorithm::Blake3,
             },
             resume_after,
-            gateway_public_key: self.gateway_public_key,
+            // With an HMAC key the gateway proves itself by the secret, and signs nothing.
+            gateway_public_key: match self.credential {
+                Credential::Ed25519(_) => self.gateway_public_key,
+                Credential::Hmac(_) => None,
+            },
             software: Text::truncated(concat!("tollgate/", env!("CARGO_PKG_VERSION"))),
         }
     }
@@ -224,7 +228,9 @@ mod tests {
             (format!("secret = {secret}zz\n"), "line 1"),
             (format!("key_id = \"k\"\nkind = \"rsa\"\nsecret = \"{secret}\"\n"), "line 2"),
             (
-                format!("key_id = \"k\"\nkind = \"hmac\"\nsecret = \"{secret}x\"\ngateway_address = \"a:1\"\n"),
+                format!(
+                    "key_id = \"k\"\nkind = \"hmac\"\nsecret = \"{secret}x\"\ngateway_address = \"a:1\"\n"
+                ),
                 "secret is not hexadecimal",
             ),
         ] {

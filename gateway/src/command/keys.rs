@@ -25,8 +25,10 @@ use crate::client::now_ns;
 #[derive(Subcommand, Debug)]
 pub(crate) enum KeysArguments {
     /// Make a key, and the file that its client logs on with.
-    #[command(after_help = "Examples:\n  tollgate keys add --config tollgate.toml trend --scope trade --scope read\n  \
-        tollgate keys add --config tollgate.toml carry --id carry-laptop --kind ed25519 --scope read --expires 30d")]
+    #[command(
+        after_help = "Examples:\n  tollgate keys add --config tollgate.toml trend --scope trade --scope read\n  \
+        tollgate keys add --config tollgate.toml carry --id carry-laptop --kind ed25519 --scope read --expires 30d"
+    )]
     Add(AddArguments),
     /// List the keys. Secrets are not shown.
     List(ConfigOption),
@@ -170,7 +172,8 @@ impl KeyRing {
 
 fn lock_directory(path: &Path) -> Result<File, Failure> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    let failed = |error: std::io::Error| Failure::operating(format_args!("cannot lock {}: {error}", path.display()));
+    let failed =
+        |error: std::io::Error| Failure::operating(format_args!("cannot lock {}: {error}", path.display()));
     let directory = File::open(path).map_err(failed)?;
     rustix::fs::flock(&directory, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
     Ok(directory)
@@ -190,7 +193,11 @@ impl AddArguments {
             kind: self.kind,
             scopes: scopes.fold(Scopes::default(), Scopes::with),
             mac: self.mac,
-            gateway_address: self.file.gateway_address.clone().unwrap_or_else(|| gateway_address(&ring.settings)),
+            gateway_address: self
+                .file
+                .gateway_address
+                .clone()
+                .unwrap_or_else(|| gateway_address(&ring.settings)),
             settings: &ring.settings,
         };
         let (mut entry, file) = request.make()?;
@@ -201,7 +208,8 @@ impl AddArguments {
         // Checked first: a file for a key that is refused would be of no use.
         keys::resolve(&ring.entries, &ring.settings).map_err(|errors| invalid(ring.path(), &errors))?;
         let path = ring.client_file(key_id, &self.file)?;
-        file.create(&path).map_err(|error| Failure::operating(format_args!("cannot write {}: {error}", path.display())))?;
+        file.create(&path)
+            .map_err(|error| Failure::operating(format_args!("cannot write {}: {error}", path.display())))?;
         ring.write()?;
         tell_file("added", key_id, &path, output)
     }
@@ -223,7 +231,11 @@ impl ChangeArguments {
             kind: kind_of(&old),
             scopes: old.scopes,
             mac: self.mac,
-            gateway_address: self.file.gateway_address.clone().unwrap_or_else(|| gateway_address(&ring.settings)),
+            gateway_address: self
+                .file
+                .gateway_address
+                .clone()
+                .unwrap_or_else(|| gateway_address(&ring.settings)),
             settings: &ring.settings,
         };
         let (made, file) = request.make()?;
@@ -287,16 +299,16 @@ fn list(ring: &KeyRing, output: &Output) -> Result<(), Failure> {
         return output.document(&json!(keys));
     }
     if ring.entries.is_empty() {
-        return output.line(format_args!(
-            "no keys in {}; make one with `tollgate keys add`",
-            ring.path().display()
-        ));
+        return output
+            .line(format_args!("no keys in {}; make one with `tollgate keys add`", ring.path().display()));
     }
-    let mut table = Table::new(&["key", "client", "kind", "state", "scopes", "accounts", "symbols", "created", "expires"]);
+    let mut table = Table::new(&[
+        "key", "client", "kind", "state", "scopes", "accounts", "symbols", "created", "expires",
+    ]);
     for entry in &ring.entries {
         let (state, tone) = state_of(entry);
         let plain = |text: String| (text, Tone::Plain);
-        let time = |time: Option<u64>| time.map_or("-".to_owned(), |ns| moment::short(ns)[..19].to_owned());
+        let time = |time: Option<u64>| time.map_or("-".to_owned(), |ns| moment::seconds(ns));
         table.toned_row([
             plain(entry.id.to_string()),
             plain(entry.client.to_string()),

@@ -4,6 +4,7 @@ mod action;
 mod check;
 mod completion;
 mod connection;
+mod demo;
 mod describe;
 mod document;
 mod failure;
@@ -16,6 +17,7 @@ mod keys;
 mod moment;
 mod output;
 mod query;
+mod run;
 mod send;
 mod signals;
 mod status;
@@ -66,7 +68,14 @@ pub(crate) struct Arguments {
     #[arg(long, global = true, help_heading = "Output")]
     json: bool,
     /// When to use colours.
-    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN", help_heading = "Output")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        value_name = "WHEN",
+        help_heading = "Output"
+    )]
     color: ColorChoice,
     #[command(subcommand)]
     command: Command,
@@ -74,6 +83,15 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Show the gateway at work, with eight clients on a simulated venue.
+    ///
+    /// Starts a gateway in this process, and eight clients that log on over TCP, sign thousands of commands of
+    /// every kind and wait for their answers. Some are wrong on purpose. Then tells what became of every single
+    /// one, how long the answers took, and whether the journal agrees; and goes on running, so that you can send
+    /// commands of your own.
+    #[command(after_help = "Examples:\n  tollgate demo\n  tollgate demo --once --commands 50000 --json\n  \
+        tollgate demo --prices binance-btcusdt.gz --speed 10")]
+    Demo(demo::DemoArguments),
     /// Make a directory with settings and keys for a first start.
     ///
     /// Writes tollgate.toml (every setting, explained, with a paper venue), keys.toml, the gateway's identity, and
@@ -89,6 +107,16 @@ enum Command {
     #[command(after_help = "Examples:\n  tollgate check tollgate.toml\n  \
         tollgate check tollgate.toml --json | jq .errors")]
     Check(check::CheckArguments),
+    /// Start the gateway, and run it until SIGTERM or Ctrl-C.
+    ///
+    /// Reads settings and keys, recovers from the journal, connects to the venues, and serves clients. Logs to
+    /// stderr; TOLLGATE_LOG says what. A signal stops it cleanly: sessions are told, the journal is made durable.
+    #[command(
+        after_help = "Exit codes: 0 stopped cleanly, 1 something failed, 3 the settings are wrong, 4 the \
+        journal is damaged\n(see `tollgate journal verify`).\n\nExamples:\n  tollgate run --config tollgate.toml\n  \
+        TOLLGATE_LOG=debug tollgate run --config tollgate.toml 2> tollgate.log"
+    )]
+    Run(run::RunArguments),
     /// Make, list, rotate and revoke clients' keys.
     ///
     /// Changes the keys file that the settings name: whole or not at all. The secret of a new key is written to
@@ -165,6 +193,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 impl Command {
     fn run(self, output: &Output) -> Result<(), Failure> {
         match self {
+            Self::Demo(demo) => demo.run(output),
+            Self::Run(run) => run.run(output),
             Self::Init(init) => init.run(output),
             Self::Check(check) => check.run(output),
             Self::Keys(keys) => keys.run(output),

@@ -16,6 +16,11 @@ pub(crate) fn short(time_ns: u64) -> String {
     formatted(time_ns, "%Y-%m-%d %H:%M:%S.%6f")
 }
 
+/// Date and time to the second, for tables.
+pub(crate) fn seconds(time_ns: u64) -> String {
+    formatted(time_ns, "%Y-%m-%d %H:%M:%S")
+}
+
 /// The time of day to the microsecond, for live lines.
 pub(crate) fn clock(time_ns: u64) -> String {
     formatted(time_ns, "%H:%M:%S.%6f")

@@ -33,7 +33,7 @@ pub(crate) enum Tone {
 pub(crate) struct Output {
     /// Machine-readable output is wanted.
     pub(crate) json: bool,
-    color: bool,
+    pub(crate) color: bool,
     /// Columns of the terminal; `None` when standard output is none.
     pub(crate) width: Option<usize>,
 }
@@ -44,7 +44,9 @@ impl Output {
         let wanted = match choice {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
-            ColorChoice::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            ColorChoice::Auto => {
+                terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
         };
         let width = if terminal { terminal_width() } else { None };
         Self { json, color: wanted && !json, width }

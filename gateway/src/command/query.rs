@@ -66,12 +66,16 @@ impl AccountQuery {
         let reply = client.execute(&command, self.connection.timeout());
         let _ = client.goodbye();
         match reply? {
-            Reply::Rows(rows) if output.json => output.document(&json!(rows.iter().map(document::row).collect::<Vec<_>>())),
+            Reply::Rows(rows) if output.json => {
+                output.document(&json!(rows.iter().map(document::row).collect::<Vec<_>>()))
+            }
             Reply::Rows(rows) => output.text(&describe::rows(&rows, none, output)),
             Reply::Refused(reject) => {
                 Err(Failure::new(Exit::Refused, format_args!("refused: {}", describe::reject(&reject))))
             }
-            other => Err(Failure::operating(format_args!("the gateway gave no answer to a query, but {other:?}"))),
+            other => {
+                Err(Failure::operating(format_args!("the gateway gave no answer to a query, but {other:?}")))
+            }
         }
     }
 }

@@ -207,7 +207,9 @@ impl Awaited {
 
     fn concerns(&self, report: &Report) -> bool {
         match self {
-            Self::Order(command_id) | Self::Target(Target::Command(command_id)) => report.command_id == *command_id,
+            Self::Order(command_id) | Self::Target(Target::Command(command_id)) => {
+                report.command_id == *command_id
+            }
             Self::Target(Target::Order(order_id)) => report.order_id == *order_id,
             Self::Quiet => true,
             Self::Nothing => false,
@@ -218,13 +220,17 @@ impl Awaited {
     fn end(&self, report: &Report) -> Option<Result<(), Failure>> {
         let change = matches!(self, Self::Target(_));
         match report.kind {
-            ReportKind::Rejected { .. } if !matches!(self, Self::Quiet) => Some(Err(Failure::silent(Exit::Refused))),
+            ReportKind::Rejected { .. } if !matches!(self, Self::Quiet) => {
+                Some(Err(Failure::silent(Exit::Refused)))
+            }
             ReportKind::CancelRejected { .. } | ReportKind::ReplaceRejected { .. } if change => {
                 Some(Err(Failure::silent(Exit::Refused)))
             }
             ReportKind::Replaced { .. } if change => Some(Ok(())),
             ReportKind::Cancelled | ReportKind::Expired if !matches!(self, Self::Quiet) => Some(Ok(())),
-            ReportKind::Filled(_) if report.open_quantity.mantissa == 0 && !matches!(self, Self::Quiet) => Some(Ok(())),
+            ReportKind::Filled(_) if report.open_quantity.mantissa == 0 && !matches!(self, Self::Quiet) => {
+                Some(Ok(()))
+            }
             _ => None,
         }
     }

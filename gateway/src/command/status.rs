@@ -52,7 +52,8 @@ impl StatusArguments {
     }
 
     fn page(&self, health: &Response, metrics: &Response, output: &Output) -> Result<(), Failure> {
-        let (word, tone) = if health.status == 200 { ("ready", Tone::Good) } else { ("NOT READY", Tone::Bad) };
+        let (word, tone) =
+            if health.status == 200 { ("ready", Tone::Good) } else { ("NOT READY", Tone::Bad) };
         output.line(output.paint(tone, word))?;
         for (name, value) in flattened(&health_document(health)) {
             output.line(format_args!("  {name:<36}  {value}"))?;
@@ -81,7 +82,9 @@ fn flattened(document: &Value) -> Vec<(String, String)> {
 fn flatten(path: &str, value: &Value, found: &mut Vec<(String, String)>) {
     let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
     match value {
-        Value::Object(members) => members.iter().for_each(|(name, value)| flatten(&below(name), value, found)),
+        Value::Object(members) => {
+            members.iter().for_each(|(name, value)| flatten(&below(name), value, found))
+        }
         Value::Array(items) => {
             items.iter().enumerate().for_each(|(at, value)| flatten(&below(&at.to_string()), value, found));
         }

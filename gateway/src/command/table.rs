@@ -56,7 +56,8 @@ impl Table {
 
     fn widths(&self) -> Vec<usize> {
         let cell = |row: &Vec<(String, Tone)>, at: usize| row.get(at).map_or(0, |(text, _)| width(text));
-        let widest = |at: usize, name: &str| self.rows.iter().map(|row| cell(row, at)).fold(width(name), usize::max);
+        let widest =
+            |at: usize, name: &str| self.rows.iter().map(|row| cell(row, at)).fold(width(name), usize::max);
         self.columns.iter().enumerate().map(|(at, (name, _))| widest(at, name)).collect()
     }
 

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 use tollgate_protocol::Decimal;
 
-use super::super::document::{self, joined};
 use super::super::describe;
+use super::super::document::{self, joined};
 use super::super::key_file::encode_hex;
 use super::super::moment;
-use crate::record::{Effect, Name, NameTable, Origin, OrderTerms, Record, RecordError, VenueState};
+use crate::record::{Effect, Name, NameTable, OrderTerms, Origin, Record, RecordError, VenueState};
 
 /// What the numbers in records mean: the journal itself says it, and may say it anew.
 #[derive(Default)]
@@ -94,7 +94,8 @@ impl Entry {
             (_, Ok(Record::Name(_))) | (None, _) => "-".to_owned(),
             (Some(client), _) => names.client(client),
         };
-        let (sequence, time, kind) = (self.sequence, moment::short(self.time_ns), Record::kind_name(self.kind));
+        let (sequence, time, kind) =
+            (self.sequence, moment::short(self.time_ns), Record::kind_name(self.kind));
         format!("{sequence:>9}  {time}  {kind:<7}  {client:<12}  {}", self.detail(names))
     }
 
@@ -113,7 +114,8 @@ impl Entry {
             Record::Price(price) => {
                 let instrument = price.instrument.0;
                 let name = names.find(NameTable::Instrument, instrument);
-                let (bid, ask) = (names.price(instrument, price.bid_ticks), names.price(instrument, price.ask_ticks));
+                let (bid, ask) =
+                    (names.price(instrument, price.bid_ticks), names.price(instrument, price.ask_ticks));
                 format!("{name} bid {bid} ask {ask}")
             }
             Record::Intent(intent) => {
@@ -133,7 +135,11 @@ impl Entry {
             }
             Record::Report(report) => {
                 let command = report.report.command_id;
-                format!("{}: {}; command {command}", report.report.kind.name(), describe::report(&report.report))
+                format!(
+                    "{}: {}; command {command}",
+                    report.report.kind.name(),
+                    describe::report(&report.report)
+                )
             }
             Record::Venue(venue) => {
                 let name = names.find(NameTable::Venue, venue.venue);
@@ -274,7 +280,8 @@ fn effect(effect: &Effect, names: &Names) -> Value {
 
 fn terms(terms: &OrderTerms, names: &Names) -> Value {
     let instrument = terms.instrument.0;
-    let price = |ticks: i64| if ticks == 0 { Value::Null } else { Value::from(names.price(instrument, ticks)) };
+    let price =
+        |ticks: i64| if ticks == 0 { Value::Null } else { Value::from(names.price(instrument, ticks)) };
     json!({
         "account": names.find(NameTable::Account, terms.account.0),
         "symbol": names.find(NameTable::Instrument, instrument),

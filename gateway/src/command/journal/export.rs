@@ -15,9 +15,31 @@ use super::walk::{Filter, Walk};
 
 /// The columns of a CSV file: members of a record's JSON, wherever in it they stand.
 const COLUMNS: [&str; 25] = [
-    "sequence", "time", "time_ns", "kind", "client", "origin", "event_sequence", "action", "command_id", "order_id",
-    "account", "symbol", "side", "order_type", "time_in_force", "quantity", "price", "stop_price", "report",
-    "filled_quantity", "open_quantity", "trade_id", "fee", "code", "reason",
+    "sequence",
+    "time",
+    "time_ns",
+    "kind",
+    "client",
+    "origin",
+    "event_sequence",
+    "action",
+    "command_id",
+    "order_id",
+    "account",
+    "symbol",
+    "side",
+    "order_type",
+    "time_in_force",
+    "quantity",
+    "price",
+    "stop_price",
+    "report",
+    "filled_quantity",
+    "open_quantity",
+    "trade_id",
+    "fee",
+    "code",
+    "reason",
 ];
 /// Where a column is looked for after the record itself.
 const PARTS: [&str; 3] = ["effect", "command", "reject"];
@@ -54,7 +76,8 @@ impl ExportArguments {
             write_all(&mut walk, self.format, &mut writer, &Failure::from)?;
             return Ok(writer.flush()?);
         };
-        let failed = |error: io::Error| Failure::operating(format_args!("cannot write {}: {error}", path.display()));
+        let failed =
+            |error: io::Error| Failure::operating(format_args!("cannot write {}: {error}", path.display()));
         let records = write_file(&mut walk, self.format, path, &failed)?;
         if output.json {
             return output.document(&json!({"records": records, "file": path}));
@@ -121,7 +144,11 @@ fn cell(document: &Value, column: &str) -> String {
 
 /// As RFC 4180 has it.
 fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
 }
 
 #[cfg(test)]

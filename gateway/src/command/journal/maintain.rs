@@ -128,12 +128,8 @@ impl StatsArguments {
     pub(crate) fn run(&self, output: &Output) -> Result<(), Failure> {
         let statistics = tollgate_journal::statistics(self.source.directory()?)?;
         if output.json {
-            let kind = |(kind, it): (&u16, &tollgate_journal::KindStatistics)| {
-                json!({"kind": Record::kind_name(*kind), "records": it.records, "payload_bytes": it.payload_bytes})
-            };
-            let point = |point: tollgate_journal::RecordPoint| {
-                json!({"sequence": point.sequence, "time": document::time(point.time_ns)})
-            };
+            let kind = |(kind, it): (&u16, &tollgate_journal::KindStatistics)| json!({"kind": Record::kind_name(*kind), "records": it.records, "payload_bytes": it.payload_bytes});
+            let point = |point: tollgate_journal::RecordPoint| json!({"sequence": point.sequence, "time": document::time(point.time_ns)});
             return output.document(&json!({
                 "segments": statistics.segments,
                 "file_bytes": statistics.file_bytes,
@@ -150,7 +146,11 @@ impl StatsArguments {
         ))?;
         for (name, point) in [("first", statistics.first), ("last", statistics.last)] {
             if let Some(point) = point {
-                output.line(format_args!("{name:<5}  {:>9}  {}", point.sequence, moment::short(point.time_ns)))?;
+                output.line(format_args!(
+                    "{name:<5}  {:>9}  {}",
+                    point.sequence,
+                    moment::short(point.time_ns)
+                ))?;
             }
         }
         let mut table = Table::new(&["kind", ">records", ">payload bytes", ">mean bytes"]);
@@ -190,10 +190,16 @@ fn report_repair(report: &RepairReport, output: &Output) -> Result<(), Failure> 
     let Some(damage) = &report.damage else {
         return output.line(format_args!("nothing to repair: {} records are intact", report.kept_records));
     };
-    let (keeps, drops, sets) =
-        if report.dry_run { ("would keep", "would drop", "would set aside") } else { ("kept", "dropped", "set aside") };
+    let (keeps, drops, sets) = if report.dry_run {
+        ("would keep", "would drop", "would set aside")
+    } else {
+        ("kept", "dropped", "set aside")
+    };
     output.line(damage)?;
-    output.line(format_args!("{keeps}  {} records, up to sequence {}", report.kept_records, report.kept_last_sequence))?;
+    output.line(format_args!(
+        "{keeps}  {} records, up to sequence {}",
+        report.kept_records, report.kept_last_sequence
+    ))?;
     output.line(format_args!("{drops}  {} intact records after the damage", report.dropped_records))?;
     for (from, to) in &report.set_aside {
         output.line(format_args!("{sets}  {} as {}", from.display(), to.display()))?;

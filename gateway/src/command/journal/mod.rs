@@ -6,6 +6,8 @@ mod list;
 mod maintain;
 mod walk;
 
+pub(crate) use maintain::open_failure;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -19,15 +21,19 @@ use super::output::Output;
 #[derive(Subcommand, Debug)]
 pub(crate) enum JournalArguments {
     /// Print records, one a line.
-    #[command(after_help = "Examples:\n  tollgate journal list /var/lib/tollgate/journal --kind intent --client trend\n  \
-        tollgate journal list --config tollgate.toml --since 15m --json | jq 'select(.kind == \"refusal\")'")]
+    #[command(
+        after_help = "Examples:\n  tollgate journal list /var/lib/tollgate/journal --kind intent --client trend\n  \
+        tollgate journal list --config tollgate.toml --since 15m --json | jq 'select(.kind == \"refusal\")'"
+    )]
     List(list::ListArguments),
     /// Print records, and go on with those that are written from now on, until Ctrl-C.
     Follow(list::FollowArguments),
     /// Check every header and record: checksums, continuity of sequences and segments. Exit code 4 when damaged.
     Verify(maintain::VerifyArguments),
     /// Write records as JSON Lines or CSV.
-    #[command(after_help = "Example:\n  tollgate journal export --config tollgate.toml --format csv --output day.csv --since 24h")]
+    #[command(
+        after_help = "Example:\n  tollgate journal export --config tollgate.toml --format csv --output day.csv --since 24h"
+    )]
     Export(export::ExportArguments),
     /// Count segments, bytes, records and kinds.
     Stats(maintain::StatsArguments),
@@ -73,8 +79,9 @@ impl Source {
                 return Err(Failure::usage("no journal is named: give its DIRECTORY, or --config FILE"));
             }
         };
-        let entries = std::fs::read_dir(&directory)
-            .map_err(|error| Failure::operating(format_args!("cannot read {}: {error}", directory.display())))?;
+        let entries = std::fs::read_dir(&directory).map_err(|error| {
+            Failure::operating(format_args!("cannot read {}: {error}", directory.display()))
+        })?;
         let is_segment = |entry: std::fs::DirEntry| {
             entry.file_name().to_str().is_some_and(|name| tollgate_journal::segment_index(name).is_some())
         };

@@ -37,7 +37,8 @@ pub(crate) struct Filter {
 impl Filter {
     fn matches(&self, entry: &Entry, names: &Names) -> bool {
         let kind = Record::kind_name(entry.kind);
-        let of_client = |wanted: &String| entry.client().is_some_and(|client| names.client(client) == *wanted);
+        let of_client =
+            |wanted: &String| entry.client().is_some_and(|client| names.client(client) == *wanted);
         self.from.is_none_or(|from| entry.sequence >= from)
             && self.since.is_none_or(|since| entry.time_ns >= since)
             && self.until.is_none_or(|until| entry.time_ns < until)
