@@ -14,8 +14,8 @@ use rustix::net::RecvFlags;
 use tollgate_protocol::answer::{Answer, AnswerBody};
 use tollgate_protocol::client::{ClientSession, Incoming, LogonRequest, SessionError};
 use tollgate_protocol::frame::{FRAME_BYTES_MAX, Frame};
-use tollgate_protocol::logon::Welcome;
-use tollgate_protocol::reject::Reject;
+use tollgate_protocol::logon::{Goodbye, Welcome};
+use tollgate_protocol::reject::{Code, Reject};
 use tollgate_protocol::{AccountName, Action, Command, CommandId, Event, EventBody};
 
 /// Bytes of the buffer that received frames stand in.
@@ -47,7 +47,7 @@ pub enum ClientError {
     )]
     TimedOut(Duration),
     /// Logon or session ended by the rules of the protocol.
-    #[error("{0}{advice}", advice = advice(.0))]
+    #[error("{text}", text = session_text(.0))]
     Session(#[from] SessionError),
     /// The system has no random numbers.
     #[error("the system gives no random numbers: {0}; no logon is safe without them")]
@@ -61,13 +61,21 @@ impl ClientError {
     }
 }
 
-fn advice(error: &SessionError) -> String {
-    match error {
-        SessionError::Ended(goodbye) if goodbye.retry_after_ms > 0 => {
-            format!("; try again after {} ms", goodbye.retry_after_ms)
+/// Why it ended, what that means, and what can be done.
+fn session_text(error: &SessionError) -> String {
+    let SessionError::Ended(Goodbye { code, retry_after_ms }) = error else { return error.to_string() };
+    let what = match code {
+        Code::LogonTimeout | Code::LogonFailed | Code::LogonBlocked | Code::LogonBusy | Code::SessionLimit => {
+            "refused the logon"
         }
-        _ => String::new(),
-    }
+        _ => "ended the session",
+    };
+    let advice = match (code, retry_after_ms) {
+        (Code::LogonFailed, _) => " Check the key file, and the gateway's list of keys.".to_owned(),
+        (_, 0) => String::new(),
+        (_, wait_ms) => format!(" Try again after {wait_ms} ms."),
+    };
+    format!("the gateway {what}: {code}: {}{advice}", code.meaning().trim())
 }
 
 /// The one answer to a command.
@@ -504,10 +512,10 @@ mod tests {
     use tollgate_protocol::event::{Acknowledgement, Durability};
     use tollgate_protocol::frame::{self, FrameKind};
     use tollgate_protocol::logon::{
-        Challenge, Credential, Goodbye, Hello, Proof, Secret, SessionMacs, Transcript, session_macs,
+        Challenge, Credential, Hello, Proof, Secret, SessionMacs, Transcript, session_macs,
     };
     use tollgate_protocol::mac::MacAlgorithm;
-    use tollgate_protocol::{Code, OrderId, Text};
+    use tollgate_protocol::{OrderId, Text};
 
     use super::*;
 
@@ -646,7 +654,7 @@ mod tests {
         let error = client.execute(&command(8, QUERY), TIMEOUT).unwrap_err();
         assert!(error.leaves_outcome_unknown());
         let text = error.to_string();
-        assert!(text.contains("SESSION_SHUTDOWN") && text.contains("after 250 ms"), "{text}");
+        assert!(text.contains("SESSION_SHUTDOWN") && text.contains("after 250 ms."), "{text}");
         peer.join().unwrap();
     }
 

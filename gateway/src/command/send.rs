@@ -15,7 +15,7 @@ use super::failure::{Exit, Failure};
 use super::output::{Output, Tone};
 use super::{describe, moment};
 use crate::client::{Client, ClientError, Reply, fresh_command_id, now_ns};
-use tollgate_protocol::client::Incoming;
+use tollgate_protocol::client::{Incoming, SessionError};
 
 /// A command that reaches many orders is done when nothing was heard for so long.
 const QUIET: Duration = Duration::from_millis(500);
@@ -189,7 +189,7 @@ impl Awaited {
                     }
                 }
                 Some(Incoming::Goodbye(goodbye)) => {
-                    let error = tollgate_protocol::client::SessionError::Ended(goodbye);
+                    let error = ClientError::Session(SessionError::Ended(goodbye));
                     return Err(Failure::new(Exit::Unknown, error));
                 }
                 Some(_) => {}

@@ -42,7 +42,9 @@ const ROUNDING_CLIENT: u64 = 4;
 /// The position of the client whose limits let few orders through.
 const SLOW_CLIENT: usize = 6;
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two looks at the progress: on a terminal, and in a file.
+/// Between two looks whether the clients are done.
+const TURN: Duration = Duration::from_millis(20);
+/// Between two lines of progress: on a terminal, and in a file.
 const PROGRESS_EVERY: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 
 /// Options of `demo`.
@@ -131,7 +133,6 @@ impl DemoArguments {
         });
         let traders: Vec<&DemoKey> = keys.iter().filter(|key| key.file.key_id.as_str() != OPERATOR).collect();
         let shares = self.shares(traders.len());
-        let began = Instant::now();
         let mut threads = Vec::new();
         for (index, key) in traders.iter().enumerate() {
             threads.push(spawn_trader(setup, key, address, &shared, index, shares[index])?);
@@ -149,9 +150,8 @@ impl DemoArguments {
         let tally =
             operator.join().map_err(|_| Failure::operating("the operator's thread ended by a defect"))?;
         by_client.push((OPERATOR.to_owned(), tally));
-        let elapsed = began.elapsed();
         let forged = operator::forge(address, &keys[0].file);
-        self.look(setup, gateway, keys, by_client, elapsed, forged)
+        self.look(setup, gateway, keys, by_client, forged)
     }
 
     /// How many commands each client sends: few for the one whose rate is limited, else all alike.
@@ -168,7 +168,6 @@ impl DemoArguments {
         gateway: &Gateway,
         keys: &[DemoKey],
         by_client: Vec<(String, Tally)>,
-        elapsed: Duration,
         forged: Result<Code, String>,
     ) -> Result<Findings, Failure> {
         let mut total = Tally::default();
@@ -181,7 +180,6 @@ impl DemoArguments {
         Ok(Findings {
             total,
             by_client,
-            elapsed,
             forged,
             positions,
             accounts,
@@ -237,12 +235,16 @@ fn watch(threads: &[JoinHandle<Tally>], shared: &Shared, commands: u64, stop: &S
     let live = io::stderr().is_terminal();
     let every = PROGRESS_EVERY[usize::from(!live)];
     let began = Instant::now();
-    let mut before = 0;
+    let (mut before, mut shown) = (0, began);
     while !threads.iter().all(JoinHandle::is_finished) {
-        if stop.wait_timeout(every) {
+        if stop.wait_timeout(TURN) {
             shared.stop.store(true, Ordering::Relaxed);
             break;
         }
+        if shown.elapsed() < every {
+            continue;
+        }
+        shown = Instant::now();
         let answered = shared.answered.load(Ordering::Relaxed);
         let reports = shared.reports.load(Ordering::Relaxed);
         let rate = (answered - before) * 1_000 / every.as_millis().max(1) as u64;

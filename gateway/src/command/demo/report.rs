@@ -1,7 +1,6 @@
 //! What the demonstration tells at its end. Every figure is counted or measured.
 
 use std::path::Path;
-use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
@@ -59,7 +58,6 @@ impl JournalCounts {
 pub(crate) struct Findings {
     pub(crate) total: Tally,
     pub(crate) by_client: Vec<(String, Tally)>,
-    pub(crate) elapsed: Duration,
     pub(crate) forged: Result<Code, String>,
     pub(crate) positions: Vec<AnswerBody>,
     pub(crate) accounts: Vec<AnswerBody>,
@@ -222,10 +220,10 @@ impl Findings {
             sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
         }
         table.row(row("all", sums));
-        let rate = u128::from(self.total.answered) * 1_000 / self.elapsed.as_millis().max(1);
-        let seconds = moment::length(u64::try_from(self.elapsed.as_nanos()).unwrap_or(u64::MAX));
+        let rate = u128::from(self.total.answered) * 1_000 / self.total.busy.as_millis().max(1);
+        let seconds = moment::length(u64::try_from(self.total.busy.as_nanos()).unwrap_or(u64::MAX));
         table.render(output)
-            + &format!("in {seconds}, connecting and waiting for prices included: {rate} a second\n")
+            + &format!("in {seconds}: {rate} a second, by {} clients that each wait for every answer\n", self.by_client.len() - 1)
     }
 
     fn clients_table(&self, output: &Output) -> String {
@@ -317,7 +315,7 @@ impl Findings {
             "checks": checks.iter().map(check).collect::<Vec<_>>(),
             "sent": self.total.sent,
             "answered": self.total.answered,
-            "elapsed_ms": u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX),
+            "elapsed_ms": u64::try_from(self.total.busy.as_millis()).unwrap_or(u64::MAX),
             "actions": actions,
             "codes": codes,
             "wrong_on_purpose": wrong,

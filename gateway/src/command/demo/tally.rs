@@ -1,6 +1,7 @@
 //! What became of the demonstration's commands.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use tollgate_protocol::event::{Event, EventBody, ReportKind};
@@ -43,6 +44,8 @@ pub(crate) struct Tally {
     pub(crate) different_repeats: u64,
     /// Events that are missing or came twice.
     pub(crate) event_gaps: u64,
+    /// From the first command sent to the last answer.
+    pub(crate) busy: Duration,
     /// What ended a client before its time.
     pub(crate) problems: Vec<String>,
     exchanges: HashMap<CommandId, Exchange>,
@@ -65,6 +68,7 @@ impl Default for Tally {
             unaccounted: 0,
             different_repeats: 0,
             event_gaps: 0,
+            busy: Duration::ZERO,
             problems: Vec::new(),
             exchanges: HashMap::new(),
             first_event: 1,
@@ -162,6 +166,8 @@ impl Tally {
         self.unaccounted += other.unaccounted;
         self.different_repeats += other.different_repeats;
         self.event_gaps += other.event_gaps;
+        // Clients work at the same time.
+        self.busy = self.busy.max(other.busy);
         self.problems.extend(other.problems.iter().cloned());
     }
 

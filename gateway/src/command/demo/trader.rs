@@ -104,6 +104,7 @@ impl Trader {
 
     fn trade_all(&mut self, commands: u64) -> Result<(), String> {
         self.wait_for_prices()?;
+        let began = Instant::now();
         while self.tally.sent < commands && !self.stopping() {
             if self.tally.sent.is_multiple_of(PRICES_EVERY) {
                 self.ask_prices()?;
@@ -114,6 +115,7 @@ impl Trader {
         for account in self.accounts.clone() {
             self.perform(account, Action::CancelAll(Scope { symbol: None }))?;
         }
+        self.tally.busy = began.elapsed();
         let started = Instant::now();
         while self.drain(QUIET)? > 0 && started.elapsed() < REPORTS_TIMEOUT && !self.stopping() {}
         Ok(())
