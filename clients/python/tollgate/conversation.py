@@ -143,6 +143,10 @@ class Conversation:
     def welcome(self, welcome: model.Welcome, resume_after: Optional[int]) -> None:
         """Begins a session that was asked to resume after an event, or not to. Raises :class:`EventGap`."""
         self._heartbeats.clear()
+        if welcome.next_event_sequence == 0:
+            raise ProtocolError(
+                Code.FRAME_BODY, "the welcome says that the next event is number 0; events are counted from 1"
+            )
         if resume_after is not None and welcome.next_event_sequence != resume_after + 1:
             raise EventGap(
                 f"events after {resume_after} were asked for, and the first to come is {welcome.next_event_sequence}"

@@ -32,8 +32,8 @@ class KeyFile:
 
 
 def load_key_file(path: Union[str, "os.PathLike[str]"]) -> KeyFile:
-    """Reads a key file. Raises :class:`KeyFileError`, and :class:`Unsupported` for an Ed25519 key or BLAKE3. The
-    secret never is in a message."""
+    """Reads a key file. Raises :class:`KeyFileError`, and :class:`Unsupported` for an Ed25519 key. The secret
+    never is in a message."""
     where = Path(path)
     _check_mode(where)
     try:
@@ -41,13 +41,13 @@ def load_key_file(path: Union[str, "os.PathLike[str]"]) -> KeyFile:
     except (OSError, UnicodeDecodeError) as error:
         raise KeyFileError(f"{where}: cannot be read: {error.__class__.__name__}") from None
     values = _parse(text, where)
-    kind = _text(values, "kind", where).lower()
-    if kind not in ("hmac", "hmac-sha256"):
-        raise Unsupported(f"{where}: kind is {kind!r}; Python's standard library has no Ed25519: use a key of kind hmac")
-    mac = _text(values, "mac", where, "hmac-sha256").lower()
-    if mac != "hmac-sha256":
-        raise Unsupported(f"{where}: mac is {mac!r}; Python's standard library has no BLAKE3: use hmac-sha256")
-    host, port = _address(_text(values, "address", where), where)
+    kind = _text(values, "kind", where)
+    if kind == "ed25519":
+        raise Unsupported(f"{where}: kind is 'ed25519', which Python's standard library has not: use a key of kind hmac")
+    if kind != "hmac":
+        raise KeyFileError(f"{where}: kind is {kind!r}; 'hmac' is needed")
+    # A `mac` of the file is what other clients may choose; this one chooses hmac-sha256, which any HMAC key allows.
+    host, port = _address(_text(values, "gateway_address", where), where)
     try:
         secret = Secret(_text(values, "secret", where))
     except EncodeError as error:
@@ -104,5 +104,5 @@ def _text(values: Dict[str, Any], name: str, path: Path, default: str = "") -> s
 def _address(address: str, path: Path) -> Tuple[str, int]:
     host, _, port = address.rpartition(":")
     if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        raise KeyFileError(f"{path}: address is {address!r}; host:port is needed")
+        raise KeyFileError(f"{path}: gateway_address is {address!r}; host:port is needed")
     return host.strip("[]"), int(port)

@@ -312,9 +312,9 @@ class Reject:
     above: Decimal
 
     def __str__(self) -> str:
-        numbers = f"value {self.value}, limit {self.limit}"
+        numbers = f"value {self.value:f}, limit {self.limit:f}"
         if self.above:
-            numbers += f", above {self.above}"
+            numbers += f", above {self.above:f}"
         words = f"{self.code.name} ({int(self.code)}) by {self.owner.name.lower()}: {self.code.meaning}"
         return f"{words} [{numbers}]" if self.value or self.limit or self.above else words
 
