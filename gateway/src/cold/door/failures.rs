@@ -13,7 +13,7 @@ const ADDRESSES_MAX: usize = 4096;
 
 /// Which addresses have failed lately: a bounded table.
 pub(super) struct Failures {
-    failures_max: u32,
+    limit: u32,
     block: Duration,
     addresses: HashMap<IpAddr, Record>,
 }
@@ -33,9 +33,9 @@ impl Record {
 }
 
 impl Failures {
-    /// `failures_max` failures within a minute block an address for `block`.
-    pub(super) fn new(failures_max: u32, block: Duration) -> Self {
-        Self { failures_max, block, addresses: HashMap::new() }
+    /// `limit` failures within a minute block an address for `block`.
+    pub(super) fn new(limit: u32, block: Duration) -> Self {
+        Self { limit, block, addresses: HashMap::new() }
     }
 
     /// How long the address is still blocked; `None` when it is not.
@@ -61,7 +61,7 @@ impl Failures {
             *record = fresh;
         }
         record.failures = record.failures.saturating_add(1);
-        let blocks = record.failures >= self.failures_max && record.blocked_until.is_none();
+        let blocks = record.failures >= self.limit && record.blocked_until.is_none();
         if blocks {
             record.blocked_until = Some(now + self.block);
         }

@@ -1,7 +1,8 @@
 //! Events of the past, from the journal.
 //!
-//! Finding where a client left off means reading the journal up to there. To read it once and not at every logon,
-//! marks are kept along the way: what the numbers meant at that point, and how far each client's events had come.
+//! The journal is read once from its beginning to its end, and on from there when somebody asks. Along the way
+//! marks are kept: what the numbers meant at that point, and how far each client's events had come. A client that
+//! left off somewhere is served from the mark before.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -25,14 +26,19 @@ pub(super) struct History {
     durability: Durability,
     /// The clients, by their present numbers.
     clients: Vec<Text<31>>,
-    marks: Mutex<Marks>,
+    index: Mutex<Index>,
 }
 
-/// In order of sequence. Whoever searches beyond the last adds to them.
-struct Marks {
-    list: Vec<Mark>,
+/// What is known of the journal so far.
+struct Index {
+    /// Where reading goes on; absent before the first time.
+    reader: Option<Reader>,
+    /// What is known at that point.
+    end: Mark,
+    /// In order of sequence, the first before every record.
+    marks: Vec<Mark>,
     spacing: u64,
-    most: usize,
+    marks_max: usize,
 }
 
 /// What is known before the record `sequence` is read.
@@ -76,37 +82,33 @@ impl History {
     /// Of the journal in `directory`, for the clients of the settings.
     pub(super) fn new(directory: PathBuf, durability: Durability, clients: Vec<Text<31>>) -> Self {
         let start = Mark { sequence: 0, meanings: Vec::new(), last_events: vec![0; clients.len()] };
-        let most = (MARK_NUMBERS_MAX / clients.len().max(1)).clamp(8, 1024);
-        let marks = Mutex::new(Marks { list: vec![start], spacing: MARK_SPACING, most });
-        Self { directory, durability, clients, marks }
+        let index = Index {
+            reader: None,
+            end: start.clone(),
+            marks: vec![start],
+            spacing: MARK_SPACING,
+            marks_max: (MARK_NUMBERS_MAX / clients.len().max(1)).clamp(8, 1024),
+        };
+        Self { directory, durability, clients, index: Mutex::new(index) }
     }
 
     /// Finds the client's first event after `resume_after`. Blocks for as long as reading takes.
     pub(super) fn find(&self, client: u16, resume_after: u64) -> Result<Past, HistoryError> {
-        let mark = self.mark_before(client, resume_after);
+        let mark = self.mark_before(client, resume_after)?;
         let mut reader = Reader::open(&self.directory)?;
         if mark.sequence > 0 {
             reader.seek(mark.sequence)?;
         }
-        let mut past = Past { reader, mark, client, durability: self.durability, found: None };
-        let own = usize::from(client);
-        loop {
-            let before = past.mark.last_events.get(own).copied().unwrap_or(0);
-            match past.read(&self.clients)? {
-                Step::End if before == resume_after => return Ok(past),
-                Step::End => return Err(HistoryError::Beyond { resume_after, last: before }),
-                Step::Event(first) if first > resume_after => {
-                    let wanted = resume_after + 1;
-                    return if first == wanted {
-                        Ok(past)
-                    } else {
-                        Err(HistoryError::Gone { wanted, first })
-                    };
-                }
-                Step::Event(_) => past.found = None,
-                Step::Other => {}
+        let mut past = Past { reader, mark, client, found: None };
+        let wanted = resume_after.saturating_add(1);
+        while past.found.is_none() && self.step(&mut past)? {
+            past.found = past.found.filter(|(_, event)| event.event_sequence >= wanted);
+        }
+        match past.found {
+            Some((_, event)) if event.event_sequence != wanted => {
+                Err(HistoryError::Gone { wanted, first: event.event_sequence })
             }
-            self.note(&past.mark);
+            _ => Ok(past),
         }
     }
 
@@ -127,39 +129,66 @@ impl History {
                 events.push(event);
                 past.found = None;
             }
-            if matches!(past.read(&self.clients)?, Step::End) {
+            if !self.step(past)? {
                 break;
             }
         }
         Ok(events)
     }
 
-    fn mark_before(&self, client: u16, resume_after: u64) -> Mark {
-        let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = usize::from(client);
-        let reached = |mark: &Mark| mark.last_events.get(own).is_none_or(|last| *last <= resume_after);
-        let after = marks.list.partition_point(reached);
-        // The first mark stands before every event, so there is always one.
-        marks.list[after.max(1) - 1].clone()
+    /// Reads a record; false when the journal ends here for now.
+    fn step(&self, past: &mut Past) -> Result<bool, HistoryError> {
+        match past.mark.advance(&mut past.reader, &self.clients, self.durability)? {
+            Step::End => return Ok(false),
+            Step::Event { client, sequence, event } if client == past.client => {
+                past.found = Some((sequence, event));
+            }
+            Step::Event { .. } | Step::Other => {}
+        }
+        Ok(true)
     }
 
-    /// Keeps the mark when it lies far enough beyond the last.
-    fn note(&self, mark: &Mark) {
-        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = marks.list.last().map_or(0, |mark| mark.sequence);
-        if mark.sequence < last + marks.spacing {
-            return;
+    /// The last mark at which the client had seen everything, once the whole journal is known. Whoever comes
+    /// meanwhile waits, and has less to read then.
+    fn mark_before(&self, client: u16, resume_after: u64) -> Result<Mark, HistoryError> {
+        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = &mut *index;
+        let reader = match &mut index.reader {
+            Some(reader) => reader,
+            none => none.insert(Reader::open(&self.directory)?),
+        };
+        while !matches!(index.end.advance(reader, &self.clients, self.durability)?, Step::End) {
+            let last = index.marks.last().map_or(0, |mark| mark.sequence);
+            if index.end.sequence >= last + index.spacing {
+                keep(&mut index.marks, &mut index.spacing, index.marks_max, &index.end);
+            }
         }
-        if marks.list.len() >= marks.most {
-            let mut position = 0;
-            marks.list.retain(|_| {
-                position += 1;
-                position % 2 == 1
-            });
-            marks.spacing *= 2;
+        let own = usize::from(client);
+        let last = index.end.last_events.get(own).copied().unwrap_or(0);
+        if resume_after > last {
+            return Err(HistoryError::Beyond { resume_after, last });
         }
-        marks.list.push(mark.clone());
+        if resume_after == last {
+            return Ok(index.end.clone());
+        }
+        let seen = |mark: &Mark| mark.last_events.get(own).is_none_or(|last| *last <= resume_after);
+        // The first mark stands before every event, so there is always one.
+        let after = index.marks.partition_point(seen).max(1);
+        Ok(index.marks[after - 1].clone())
     }
+}
+
+/// Keeps a mark; when there are too many, every other goes and they lie twice as far apart from then on.
+fn keep(marks: &mut Vec<Mark>, spacing: &mut u64, marks_max: usize, mark: &Mark) {
+    if marks.len() >= marks_max {
+        let mut position = 0_usize;
+        marks.retain(|_| {
+            position += 1;
+            position % 2 == 1
+        });
+        *spacing *= 2;
+    }
+    marks.push(mark.clone());
 }
 
 /// A place in the journal, for one client.
@@ -167,50 +196,49 @@ pub(super) struct Past {
     reader: Reader,
     mark: Mark,
     client: u16,
-    durability: Durability,
-    /// The event that was read last, with its record's sequence, when nobody has taken it yet.
+    /// The client's event that was read last, with its record's sequence, when nobody has taken it yet.
     found: Option<(u64, Event)>,
 }
 
 enum Step {
     /// The journal ends here for now.
     End,
-    /// An event of the client with this number, now in `found`.
-    Event(u64),
+    /// An event of a client of the settings, and its record's sequence.
+    Event { client: u16, sequence: u64, event: Event },
     /// Something else.
     Other,
 }
 
-impl Past {
-    fn read(&mut self, clients: &[Text<31>]) -> Result<Step, HistoryError> {
-        let Some(raw) = self.reader.next()? else { return Ok(Step::End) };
-        self.mark.sequence = raw.sequence + 1;
+impl Mark {
+    /// Reads the next record, and knows more.
+    fn advance(
+        &mut self,
+        reader: &mut Reader,
+        clients: &[Text<31>],
+        durability: Durability,
+    ) -> Result<Step, HistoryError> {
+        let Some(raw) = reader.next()? else { return Ok(Step::End) };
+        self.sequence = raw.sequence + 1;
         if !may_matter(raw.kind) {
             return Ok(Step::Other);
         }
         let record = Record::decode(raw.sequence, raw.kind, raw.payload)?;
         if let Record::Name(name) = &record {
             if name.table == NameTable::Client {
-                self.mark.rename(name.index, clients.iter().position(|client| *client == name.name));
+                self.rename(name.index, clients.iter().position(|client| *client == name.name));
             }
             return Ok(Step::Other);
         }
-        let Some((number, event)) = record.event(raw.sequence, raw.time_ns, self.durability) else {
+        let Some((number, event)) = record.event(raw.sequence, raw.time_ns, durability) else {
             return Ok(Step::Other);
         };
-        let Some(client) = self.mark.meanings.get(usize::from(number)).copied().flatten() else {
+        let Some(client) = self.meanings.get(usize::from(number)).copied().flatten() else {
             return Ok(Step::Other);
         };
-        self.mark.last_events[usize::from(client)] = event.event_sequence;
-        if client != self.client {
-            return Ok(Step::Other);
-        }
-        self.found = Some((raw.sequence, event));
-        Ok(Step::Event(event.event_sequence))
+        self.last_events[usize::from(client)] = event.event_sequence;
+        Ok(Step::Event { client, sequence: raw.sequence, event })
     }
-}
 
-impl Mark {
     fn rename(&mut self, number: u16, meaning: Option<usize>) {
         let number = usize::from(number);
         if self.meanings.len() <= number {
@@ -223,4 +251,26 @@ impl Mark {
 /// True for kinds of records that tell a client something, or that name one.
 fn may_matter(kind: u16) -> bool {
     matches!(Record::kind_name(kind), "name" | "intent" | "refusal" | "report")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_stay_few_and_cover_everything() {
+        let (mut marks, mut spacing) = (Vec::new(), 1);
+        for sequence in 0..10_000 {
+            let last = marks.last().map(|mark: &Mark| mark.sequence);
+            if last.is_none_or(|last| sequence >= last + spacing) {
+                let mark = Mark { sequence, meanings: Vec::new(), last_events: Vec::new() };
+                keep(&mut marks, &mut spacing, 8, &mark);
+            }
+            assert!(marks.len() <= 8);
+            assert_eq!(marks[0].sequence, 0);
+            let widest = marks.windows(2).map(|pair| pair[1].sequence - pair[0].sequence).max();
+            assert!(widest.is_none_or(|widest| widest <= spacing), "{widest:?} at {sequence}");
+        }
+        assert!(spacing >= 10_000 / 8);
+    }
 }

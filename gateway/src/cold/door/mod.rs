@@ -38,6 +38,8 @@ use reception::Reception;
 
 /// Threads that read the journal for clients that resume.
 const READERS_MAX: usize = 2;
+/// Threads that may block: the readers, and one that looks at the keys, whatever the readers do.
+const BLOCKING_THREADS_MAX: usize = READERS_MAX + 1;
 /// Connections that the system completes before they are accepted; it may have a lower limit of its own.
 const CONNECTIONS_QUEUED_MAX: u32 = 4096;
 
@@ -122,7 +124,7 @@ pub struct Digest {
 /// The door.
 pub struct Door;
 
-/// A door that is open.
+/// A door that is open. Dropping it closes the door without waiting.
 pub struct DoorHandle {
     address: SocketAddr,
     control: async_mpsc::UnboundedSender<Control>,
@@ -140,7 +142,7 @@ impl Door {
         check_sizes(&settings)?;
         let runtime = Builder::new_current_thread()
             .enable_all()
-            .max_blocking_threads(READERS_MAX)
+            .max_blocking_threads(BLOCKING_THREADS_MAX)
             .thread_name("tollgate-reader")
             .build()
             .map_err(DoorError::Thread)?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tollgate_bridge::lane::{Receiver, Sender};
 use tollgate_config::Settings;
@@ -24,7 +25,7 @@ use super::logon::{Challenged, FRAME_BYTES_MAX, Nobody, random};
 use super::quiet::Quiet;
 use super::sessions::Sessions;
 use super::waiting::Waiting;
-use super::{Control, Digest, DoorBell};
+use super::{Control, Digest, DoorBell, READERS_MAX};
 use crate::link::{FromHot, ToHot};
 use crate::metrics::Metrics;
 
@@ -45,6 +46,8 @@ pub(super) struct Reception {
     pub(super) hot: RefCell<HotLink>,
     pub(super) sessions: RefCell<Sessions<Arc<Key>>>,
     pub(super) stopping: Cell<bool>,
+    /// A permit for each thread that may read the journal.
+    pub(super) readers: Semaphore,
     keys: RefCell<Arc<KeyTable>>,
     waiting: RefCell<Waiting>,
     failures: RefCell<Failures>,
@@ -68,10 +71,10 @@ pub(super) fn now_ns() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
 }
 
-/// A number that no earlier process gave a session: seconds since the epoch and 20 bits to count in, which stays
-/// exact even where numbers are floating point.
+/// A number that no earlier process gave a session: milliseconds since the epoch and 10 bits to count in, which
+/// stays exact even where numbers are floating point.
 fn first_session_number() -> u64 {
-    (now_ns() / 1_000_000_000) << 20
+    (now_ns() / 1_000_000) << 10
 }
 
 impl Reception {
@@ -105,6 +108,7 @@ impl Reception {
             sessions: RefCell::new(sessions),
             lingering: Cell::new(0),
             stopping: Cell::new(false),
+            readers: Semaphore::new(READERS_MAX),
             digests: RefCell::new(Vec::new()),
             history,
             settings,
@@ -123,14 +127,10 @@ impl Reception {
         let accepting = tokio::task::spawn_local(Rc::clone(&self).accept(listener));
         let watching = tokio::task::spawn_local(Rc::clone(&self).watch());
         let mut listening = tokio::task::spawn_local(Rc::clone(&self).listen_to_hot(from_hot, bell));
-        loop {
-            match controls.recv().await {
-                Some(Control::Digest(sender)) => {
-                    self.digests.borrow_mut().push(sender);
-                    self.hot.borrow_mut().digest();
-                }
-                Some(Control::Close) | None => break,
-            }
+        // Until it is told to close, or there is nobody left to tell it.
+        while let Some(Control::Digest(sender)) = controls.recv().await {
+            self.digests.borrow_mut().push(sender);
+            self.hot.borrow_mut().digest();
         }
         accepting.abort();
         self.stopping.set(true);

@@ -104,7 +104,7 @@ impl Reception {
             (None, _) | (Some(0), None) => None,
             (Some(_), None) => return Err(Code::ResumeUnavailable.into()),
             (Some(resume_after), Some(history)) => {
-                let found = find(history, key.client, resume_after).await;
+                let found = self.find(history, key.client, resume_after).await;
                 Some(found.map_err(|code| End::from(self.explain(key.client, code)))?)
             }
         };
@@ -178,7 +178,7 @@ impl Reception {
         };
         let seen = next_event_sequence.and_then(|next| next.checked_sub(1));
         let found = match (seen, &self.history) {
-            (Some(seen), Some(history)) => find(history, client, seen).await,
+            (Some(seen), Some(history)) => self.find(history, client, seen).await,
             _ => Err(None),
         };
         match found {
@@ -229,11 +229,11 @@ impl Reception {
                 Durability::None | Durability::Process => u64::MAX,
             };
             let reader = Arc::clone(history);
-            let read = tokio::task::spawn_blocking(move || {
+            let read = self.blocking(move || {
                 let events = reader.read(&mut past, sequence_max, BATCH_EVENTS);
                 (past, events)
             });
-            let (returned, events) = read.await.map_err(|_| Failure::Part(Code::ResumeUnavailable))?;
+            let (returned, events) = read.await.ok_or(Failure::Part(Code::ResumeUnavailable))?;
             past = returned;
             let events = events.map_err(|error| Failure::Part(self.explain(client, Some(error))))?;
             let frames = seal(leaving, &events);
@@ -313,6 +313,27 @@ impl Reception {
         }
     }
 
+    /// Searches on a thread that may block. No error when the search itself broke off.
+    async fn find(
+        &self,
+        history: &Arc<History>,
+        client: u16,
+        resume_after: u64,
+    ) -> Result<Past, Option<HistoryError>> {
+        let history = Arc::clone(history);
+        match self.blocking(move || history.find(client, resume_after)).await {
+            Some(found) => found.map_err(Some),
+            None => Err(None),
+        }
+    }
+
+    /// Reads the journal on a thread that may block; `None` when it broke off.
+    async fn blocking<T: Send + 'static>(&self, read: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let _permit = self.readers.acquire().await.ok()?;
+        let done = tokio::task::spawn_blocking(read).await;
+        done.inspect_err(|error| tracing::error!(%error, "reading the journal broke off")).ok()
+    }
+
     /// Logs why events cannot be replayed.
     fn explain(&self, client: u16, error: Option<HistoryError>) -> Code {
         let client = self.client_name(client);
@@ -327,13 +348,6 @@ impl Reception {
         }
         Code::ResumeUnavailable
     }
-}
-
-/// Searches on a thread that may block. No error when the search itself broke off.
-async fn find(history: &Arc<History>, client: u16, resume_after: u64) -> Result<Past, Option<HistoryError>> {
-    let history = Arc::clone(history);
-    let search = tokio::task::spawn_blocking(move || history.find(client, resume_after));
-    search.await.map_err(|_| None)?.map_err(Some)
 }
 
 /// The frames of `events`, and the session as it stands after them.

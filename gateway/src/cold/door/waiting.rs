@@ -75,7 +75,9 @@ impl Waiting {
     /// Everybody loses his place.
     pub(super) fn evict_all(&mut self) {
         let numbers: Vec<u64> = self.entries.keys().copied().collect();
-        numbers.into_iter().for_each(|number| self.evict(number));
+        for number in numbers {
+            self.evict(number);
+        }
     }
 
     fn evict(&mut self, number: u64) {

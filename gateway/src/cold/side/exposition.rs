@@ -203,7 +203,9 @@ mod tests {
         #[test]
         fn buckets_grow_and_never_tell_too_many(values in proptest::collection::vec(0_u64..1 << 41, 0..200)) {
             let histogram = Histogram::default();
-            values.iter().for_each(|value| histogram.record(*value));
+            for value in &values {
+                histogram.record(*value);
+            }
             for bounds in [LATENCY_BOUNDS_NS, STAGE_BOUNDS_NS] {
                 let mut out = Exposition::default();
                 out.histogram("t_seconds", "Times.").distribution(&[], &histogram, bounds);

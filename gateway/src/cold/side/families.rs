@@ -141,10 +141,12 @@ fn trading(out: &mut Exposition, source: &Source) {
         .value(Percent(metrics.loss_percent.get()));
 }
 
+/// Reads one number of a venue.
+type Read = fn(&VenueMetrics) -> u64;
+
 fn venues(out: &mut Exposition, source: &Source) {
     let venues: Vec<(&str, &VenueMetrics)> =
         source.settings.venues.iter().map(|it| it.name.as_str()).zip(&source.metrics.venues).collect();
-    type Read = fn(&VenueMetrics) -> u64;
     let gauges: [(&'static str, &str, Read); 3] = [
         ("tollgate_venue_state", "0 down, 1 reconciling, 2 up.", |venue| venue.state.get()),
         ("tollgate_venue_outbox", "Requests that wait in the outbox.", |venue| venue.outbox.get()),
@@ -163,11 +165,15 @@ fn venues(out: &mut Exposition, source: &Source) {
     ];
     for (name, help, read) in gauges {
         let mut family = out.gauge(name, help);
-        venues.iter().for_each(|(venue, metrics)| family.labelled(&[("venue", venue)], read(metrics)));
+        for (venue, metrics) in &venues {
+            family.labelled(&[("venue", venue)], read(metrics));
+        }
     }
     for (name, help, read) in counters {
         let mut family = out.counter(name, help);
-        venues.iter().for_each(|(venue, metrics)| family.labelled(&[("venue", venue)], read(metrics)));
+        for (venue, metrics) in &venues {
+            family.labelled(&[("venue", venue)], read(metrics));
+        }
     }
     let mut family = out.histogram(
         "tollgate_venue_round_trip_seconds",
