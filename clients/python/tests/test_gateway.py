@@ -270,6 +270,7 @@ class Orders(WithGateway):
             self.assertEqual(buy("0.000015", price).code, Code.QUANTITY_NOT_ON_STEP)
             self.assertEqual(buy(5, price).code, Code.QUANTITY_EXCEEDS_MAXIMUM)
             self.assertEqual(buy("0.00001", price).code, Code.NOTIONAL_BELOW_MINIMUM)
+            # Of the dear side alone: the collar lets an order rest as far away as it likes.
             self.assertEqual(buy(QUANTITY, price * 2).code, Code.PRICE_OUTSIDE_COLLAR)
             self.assertEqual(client.market("NOSUCH", Side.BUY, 1).code, Code.SYMBOL_UNKNOWN)
             self.assertEqual(client.market(SYMBOL, Side.BUY, 1, account="other").code, Code.ACCOUNT_NOT_ALLOWED)
@@ -292,7 +293,11 @@ class Orders(WithGateway):
             self.assertEqual(client.market("ETHUSDT", Side.BUY, "0.01").code, Code.TRADING_HALTED)
             operator.resume(tollgate.OfSymbol("ETHUSDT"), reason="over").require()
             self.assertEqual(operator.resume(tollgate.OfSymbol("ETHUSDT")).code, Code.HALT_NONE)
-            self.assertTrue(client.market("ETHUSDT", Side.BUY, "0.01").accepted)
+            (row,) = client.query_instruments("ETHUSDT")
+            # Far from the market, so that no position comes of it.
+            outcome = client.limit("ETHUSDT", Side.BUY, "0.01", row.bid * 97 / 100 // 1).require()
+            client.cancel(outcome.target).require()
+            reports_until(client, outcome.order_id, lambda report: report.final)
 
     def test_duplicates(self):
         with self.gateway.client() as client:
