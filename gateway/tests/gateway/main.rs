@@ -1,5 +1,9 @@
 //! The whole gateway, over real sockets, on the paper venue.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod kill;
+mod storm;
 mod support;
+mod trader;
+
 mod trading;
