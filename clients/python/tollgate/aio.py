@@ -550,7 +550,7 @@ class AsyncClient(Commands["Coroutine[Any, Any, model.Outcome]"]):
         if self._closed:
             raise _closed()
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.with_traceback(None)
 
     def _drop(self) -> None:
         if self._connection is not None:

@@ -295,7 +295,7 @@ class Client(Commands[model.Outcome]):
         with self._lock:
             self._raise_if_closed()
             if self._failure is not None and not self._will_recover():
-                raise self._failure
+                raise self._failure.with_traceback(None)
             pending = self._conversation.open(command)
             connection = self._connection
             if connection is not None and self._failure is None and not self._resuming:
@@ -470,7 +470,7 @@ class Client(Commands[model.Outcome]):
         for pending in self._conversation.unanswered:
             self._try_transmit(connection, pending)
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.with_traceback(None)
 
     def _wait(self, ready: Callable[[], bool], deadline: float) -> bool:
         """Reads, or lets another thread read, until ``ready``; False when the deadline passes."""
@@ -478,7 +478,7 @@ class Client(Commands[model.Outcome]):
         while not ready():
             self._raise_if_closed()
             if self._failure is not None and not self._will_recover():
-                raise self._failure
+                raise self._failure.with_traceback(None)
             if turned and time.monotonic() >= deadline:
                 return False
             turned = True

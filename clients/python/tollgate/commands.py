@@ -6,6 +6,7 @@ from typing import Generic, Optional, TypeVar
 
 from . import model
 from .codec import Number, exact, exact_or_none
+from .errors import EncodeError
 from .model import Action, HaltScope, Side, Target, TimeInForce, TradingState
 
 R = TypeVar("R")
@@ -212,7 +213,7 @@ class Commands(Generic[R]):
     ) -> R:
         """Changes one order; ``quantity`` is the new total, fills included. At least one of the three is needed."""
         if quantity is None and price is None and stop_price is None:
-            raise ValueError("a replace needs a quantity, a price or a stop price")
+            raise EncodeError("a replace needs a quantity, a price or a stop price")
         action = model.Replace(
             _target(target),
             exact_or_none(quantity, "quantity"),
