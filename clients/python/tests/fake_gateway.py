@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 
+import tollgate
 from tollgate import bodies, model
 from tollgate.codec import decode, encode
 from tollgate.codes import Code
@@ -139,3 +140,22 @@ NO_REJECT = model.Decimal(0)
 
 def reject(code, owner=model.Owner.CLIENT):
     return model.Reject(Code(code), owner, NO_REJECT, NO_REJECT, NO_REJECT)
+
+
+def connect(gateway, **changes):
+    return tollgate.Client.connect("127.0.0.1", gateway.port, "desk-1", SECRET, **changes)
+
+
+def buy(client, **changes):
+    return client.market("BTCUSDT", tollgate.Side.BUY, "0.01", **changes)
+
+
+def until_goodbye(session):
+    while session.receive_command() is not None:
+        pass
+
+
+def serve_one(session):
+    session.log_on()
+    session.acknowledge(1, session.receive_command())
+    until_goodbye(session)

@@ -270,7 +270,7 @@ class Orders(WithGateway):
             self.assertEqual(buy("0.000015", price).code, Code.QUANTITY_NOT_ON_STEP)
             self.assertEqual(buy(5, price).code, Code.QUANTITY_EXCEEDS_MAXIMUM)
             self.assertEqual(buy("0.00001", price).code, Code.NOTIONAL_BELOW_MINIMUM)
-            # Of the dear side alone: the collar lets an order rest as far away as it likes.
+            # Of the dear side alone: the collar lets an order rest far away.
             self.assertEqual(buy(QUANTITY, price * 2).code, Code.PRICE_OUTSIDE_COLLAR)
             self.assertEqual(client.market("NOSUCH", Side.BUY, 1).code, Code.SYMBOL_UNKNOWN)
             self.assertEqual(client.market(SYMBOL, Side.BUY, 1, account="other").code, Code.ACCOUNT_NOT_ALLOWED)

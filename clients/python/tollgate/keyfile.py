@@ -43,7 +43,7 @@ def load_key_file(path: Union[str, "os.PathLike[str]"]) -> KeyFile:
     values = _parse(text, where)
     kind = _text(values, "kind", where)
     if kind == "ed25519":
-        raise Unsupported(f"{where}: kind is 'ed25519', which Python's standard library has not: use a key of kind hmac")
+        raise Unsupported(f"{where}: Python's standard library has no Ed25519: use a key of kind 'hmac'")
     if kind != "hmac":
         raise KeyFileError(f"{where}: kind is {kind!r}; 'hmac' is needed")
     # A `mac` of the file is what other clients may choose; this one chooses hmac-sha256, which any HMAC key allows.
