@@ -161,8 +161,8 @@ fn a_block_ends() {
         settings.sessions.logon_failures_max = 1;
         settings.sessions.logon_block_seconds = 1;
     });
-    assert_eq!(code(house.client().log_on(request("good", hmac_credential(2)))), Code::LogonFailed);
     let begin = Instant::now();
+    assert_eq!(code(house.client().log_on(request("good", hmac_credential(2)))), Code::LogonFailed);
     eventually("the end of the block", || {
         let mut client = house.client();
         let (_, hello) = good().start(&[5; 64]);
@@ -171,7 +171,7 @@ fn a_block_ends() {
         let frame = client.frame()?;
         (whole(&frame).header.kind == FrameKind::Challenge).then_some(())
     });
-    assert!(begin.elapsed() > Duration::from_millis(900));
+    assert!(begin.elapsed() >= Duration::from_secs(1));
 }
 
 #[test]
@@ -213,6 +213,28 @@ fn what_is_no_logon_is_refused_by_its_first_bytes() {
 }
 
 #[test]
+fn no_bytes_harm_the_door() {
+    let mut house = House::new(|settings| settings.sessions.logon_timeout_ms = 100);
+    let (_, hello) = good().start(&[5; 64]);
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    for round in 0..300_usize {
+        let mut bytes = hello.clone();
+        for _ in 0..=round % 3 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let at = (random >> 33) as usize % bytes.len();
+            bytes[at] ^= (random >> 24) as u8;
+        }
+        bytes.extend(std::iter::repeat_n(random as u8, round));
+        // It may be refused before all is written.
+        let _ = house.client().stream.write_all(&bytes);
+    }
+    // On a busy machine a logon may take longer than it may here.
+    eventually("a logon", || house.client().log_on(good()).ok());
+    house.session();
+    eventually("the end of all others", || (house.metrics.door_waiting.get() == 0).then_some(()));
+}
+
+#[test]
 fn a_refusal_reaches_a_client_that_goes_on_sending() {
     let house = House::new(|_| {});
     for _ in 0..20 {
@@ -235,7 +257,7 @@ fn thousands_of_half_open_connections_lock_nobody_out() {
             let begin = Instant::now();
             let mut client = house.client();
             assert!(client.log_on(good()).is_ok());
-            assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+            assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
             let session_id = house.session().session_id;
             assert!(house.metrics.door_waiting.get() <= 32);
             let ended = FromHot::Ended { session_id, client: 1, code: None, remains: Box::new(()) };

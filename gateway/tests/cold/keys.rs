@@ -79,7 +79,7 @@ fn an_invalid_file_changes_nothing_and_is_counted() {
 fn a_key_that_expires_ends() {
     let mut house = House::new(|settings| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        settings.keys[0].expires_at_ns = Some(now.as_nanos() as u64 + 1_500_000_000);
+        settings.keys[0].expires_at_ns = Some(now.as_nanos() as u64 + 4_000_000_000);
     });
     assert!(house.client().log_on(good()).is_ok());
     house.session();

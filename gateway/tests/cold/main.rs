@@ -4,5 +4,6 @@
 mod door;
 mod keys;
 mod resume;
+mod secrecy;
 mod side;
 mod support;

