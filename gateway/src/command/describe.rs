@@ -1,7 +1,7 @@
 //! The vocabulary in a line of text.
 
 use tollgate_protocol::answer::AnswerBody;
-use tollgate_protocol::command::{Action, HaltScope, NewOrder, Query, Scope, Target};
+use tollgate_protocol::command::{Action, HaltScope, NewOrder, Query, Scope, Target, TradingState};
 use tollgate_protocol::event::{Event, EventBody, Report, ReportKind};
 use tollgate_protocol::reject::Reject;
 use tollgate_protocol::{Decimal, Symbol};
@@ -86,24 +86,20 @@ pub(crate) fn action(action: &Action) -> String {
             format!("replace {}{quantity}{prices}", target(&replace.target))
         }
         Action::Close(close) => {
-            let quantity = close.quantity.map_or("all".to_owned(), |quantity| quantity.to_string());
+            let quantity = close.quantity.map_or("the whole".to_owned(), |quantity| quantity.to_string());
             let ticket = match close.position_ticket {
                 0 => String::new(),
-                ticket => format!(" of position {ticket}"),
+                ticket => format!(" {ticket}"),
             };
-            format!("close {quantity} {}{ticket}", close.symbol)
+            format!("close {quantity} {} position{ticket}", close.symbol)
         }
         Action::CancelAll(scope) => format!("cancel all orders{}", scoped(scope)),
         Action::CloseAll(scope) => format!("close all positions{}", scoped(scope)),
         Action::Halt(halt) => {
             let cancel = if halt.cancel_working { ", cancel working orders" } else { "" };
             let flatten = if halt.flatten { ", close positions" } else { "" };
-            format!(
-                "{} {}{cancel}{flatten}: {}",
-                trading_state(halt.state),
-                halt_scope(&halt.scope),
-                halt.reason
-            )
+            let verb = if halt.state == TradingState::Reducing { "only reduce" } else { "halt" };
+            format!("{verb} {}{cancel}{flatten}: {}", halt_scope(&halt.scope), halt.reason)
         }
         Action::Resume(resume) => format!("resume {}: {}", halt_scope(&resume.scope), resume.reason),
         Action::Query(query) => format!("query {}", self::query(query)),

@@ -89,8 +89,10 @@ enum Command {
     /// every kind and wait for their answers. Some are wrong on purpose. Then tells what became of every single
     /// one, how long the answers took, and whether the journal agrees; and goes on running, so that you can send
     /// commands of your own.
-    #[command(after_help = "Examples:\n  tollgate demo\n  tollgate demo --once --commands 50000 --json\n  \
-        tollgate demo --prices binance-btcusdt.gz --speed 10")]
+    #[command(
+        after_help = "Examples:\n  tollgate demo\n  tollgate demo --once --commands 50000 --rate 0 --json\n  \
+        tollgate demo --prices binance-btcusdt.gz --speed 10"
+    )]
     Demo(demo::DemoArguments),
     /// Make a directory with settings and keys for a first start.
     ///

@@ -129,7 +129,7 @@ fn print_reply(command: &Command, reply: &Reply, elapsed_ns: u64, output: &Outpu
     let (first, more) = match reply {
         Reply::Event(event) => {
             let (name, tone) = describe::event_word(event);
-            (word(tone, name), describe::event(event))
+            (word(tone, name), answer_text(command, event))
         }
         Reply::Repeated(event) => {
             let (name, _) = describe::event_word(event);
@@ -144,6 +144,17 @@ fn print_reply(command: &Command, reply: &Reply, elapsed_ns: u64, output: &Outpu
     output.line(format_args!("{first}  {more}"))?;
     let note = format!("command {}, answered in {}", command.command_id, moment::length(elapsed_ns));
     output.line(output.paint(Tone::Faint, &note))
+}
+
+/// The number of an acknowledgement is an order's id where the command makes one.
+fn answer_text(command: &Command, event: &Event) -> String {
+    match (&event.body, &command.action) {
+        (EventBody::Acknowledged(acknowledgement), Action::New(_) | Action::Close(_)) => {
+            let durability = document::durability(acknowledgement.durability);
+            format!("order {}, durable: {durability}", acknowledgement.order_id)
+        }
+        _ => describe::event(event),
+    }
 }
 
 /// What `--wait` waits for.

@@ -26,7 +26,7 @@ use tollgate_protocol::{AccountName, Command};
 use self::report::Findings;
 use self::setup::{DemoKey, Setup};
 use self::tally::Tally;
-use self::trader::{Shared, Trader};
+use self::trader::{Plan, Shared, Trader};
 use super::failure::{Exit, Failure};
 use super::http;
 use super::output::{Output, Tone};
@@ -63,6 +63,9 @@ pub(crate) struct DemoArguments {
     /// How many commands to send, roughly.
     #[arg(long, value_name = "NUMBER", default_value_t = 8_000, value_parser = clap::value_parser!(u64).range(100..=10_000_000))]
     commands: u64,
+    /// How many commands a second to send, over all clients; 0 for as many as are answered.
+    #[arg(long, value_name = "NUMBER", default_value_t = 2_000)]
+    rate: u64,
     /// Where to keep settings, keys and journal. Default: a new directory for temporary files.
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
@@ -135,7 +138,7 @@ impl DemoArguments {
         let shares = self.shares(traders.len());
         let mut threads = Vec::new();
         for (index, key) in traders.iter().enumerate() {
-            threads.push(spawn_trader(setup, key, address, &shared, index, shares[index])?);
+            threads.push(self.spawn_trader(setup, (key, address), &shared, index, shares[index])?);
         }
         let operator = spawn_operator(keys, address, &shared, self.commands)?;
         watch(&threads, &shared, self.commands, stop, output);
@@ -159,6 +162,39 @@ impl DemoArguments {
         let slow = self.commands / 25;
         let others = (self.commands - slow) / (clients as u64 - 1);
         (0..clients).map(|index| if index == SLOW_CLIENT { slow } else { others }).collect()
+    }
+
+    fn spawn_trader(
+        &self,
+        setup: &Setup,
+        (key, address): (&DemoKey, SocketAddr),
+        shared: &Arc<Shared>,
+        index: usize,
+        commands: u64,
+    ) -> Result<JoinHandle<Tally>, Failure> {
+        let client = connect(key, address)?;
+        let plan = Plan {
+            commands,
+            // Fresh in every run, and told apart by the low byte.
+            identity: (fresh_command_id()?.0 >> 64) as u64 & !0xff | index as u64,
+            seed: index as u64 + 1,
+            accounts: setup.accounts(),
+            symbol: setup.symbol,
+            interval: self.interval(commands),
+        };
+        let mut trader = Trader::new(client, Arc::clone(shared), plan);
+        let spawned = thread::Builder::new().name(format!("client-{index}")).spawn(move || {
+            trader.trade();
+            trader.leave()
+        });
+        spawned.map_err(|error| Failure::operating(format_args!("cannot start a thread: {error}")))
+    }
+
+    /// Between two commands of a client with this share: all shall end together.
+    fn interval(&self, share: u64) -> Duration {
+        let all_ns = u128::from(self.commands) * 1_000_000_000;
+        let per_command_ns = all_ns.checked_div(u128::from(self.rate) * u128::from(share)).unwrap_or(0);
+        Duration::from_nanos(u64::try_from(per_command_ns).unwrap_or(u64::MAX))
     }
 
     /// Everything that the report is about, fetched as a user would fetch it.
@@ -193,26 +229,6 @@ impl DemoArguments {
 
 fn connect(key: &DemoKey, address: SocketAddr) -> Result<Client, Failure> {
     Ok(Client::connect(address, key.file.logon(None), TIMEOUT)?.0)
-}
-
-fn spawn_trader(
-    setup: &Setup,
-    key: &DemoKey,
-    address: SocketAddr,
-    shared: &Arc<Shared>,
-    index: usize,
-    commands: u64,
-) -> Result<JoinHandle<Tally>, Failure> {
-    let client = connect(key, address)?;
-    // Fresh in every run, and told apart by the low byte.
-    let identity = (fresh_command_id()?.0 >> 64) as u64 & !0xff | index as u64;
-    let seed = index as u64 + 1;
-    let mut trader = Trader::new(client, Arc::clone(shared), identity, seed, setup.accounts(), setup.symbol);
-    let spawned = thread::Builder::new().name(format!("client-{index}")).spawn(move || {
-        trader.trade(commands);
-        trader.leave()
-    });
-    spawned.map_err(|error| Failure::operating(format_args!("cannot start a thread: {error}")))
 }
 
 fn spawn_operator(

@@ -223,7 +223,10 @@ impl Findings {
         let rate = u128::from(self.total.answered) * 1_000 / self.total.busy.as_millis().max(1);
         let seconds = moment::length(u64::try_from(self.total.busy.as_nanos()).unwrap_or(u64::MAX));
         table.render(output)
-            + &format!("in {seconds}: {rate} a second, by {} clients that each wait for every answer\n", self.by_client.len() - 1)
+            + &format!(
+                "in {seconds}: {rate} a second, by {} clients that each wait for every answer\n",
+                self.by_client.len() - 1
+            )
     }
 
     fn clients_table(&self, output: &Output) -> String {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tollgate_protocol::answer::AnswerBody;
@@ -50,69 +51,75 @@ struct Open {
     order_type: OrderType,
 }
 
+/// What one client shall do.
+pub(crate) struct Plan {
+    /// How many commands it sends, roughly.
+    pub(crate) commands: u64,
+    /// The upper half of all its command ids: must differ between clients and between runs.
+    pub(crate) identity: u64,
+    /// Of its random numbers.
+    pub(crate) seed: u64,
+    /// Its accounts.
+    pub(crate) accounts: Vec<AccountName>,
+    /// The one symbol that it trades; all when absent.
+    pub(crate) symbol: Option<Symbol>,
+    /// Between two of its commands.
+    pub(crate) interval: Duration,
+}
+
 /// One client.
 pub(crate) struct Trader {
     client: Client,
     shared: Arc<Shared>,
+    plan: Plan,
     random: Random,
-    /// The upper half of all its command ids.
-    identity: u64,
     commands: u64,
-    symbols: Option<Symbol>,
     markets: Vec<Market>,
     open: Vec<Open>,
     last: Option<(Command, Reply)>,
-    accounts: Vec<AccountName>,
     /// What happened.
     pub(crate) tally: Tally,
 }
 
 impl Trader {
-    /// A client that has logged on. `identity` must differ between clients and between runs; with `symbol` it asks
-    /// for that one alone.
-    pub(crate) fn new(
-        client: Client,
-        shared: Arc<Shared>,
-        identity: u64,
-        seed: u64,
-        accounts: Vec<AccountName>,
-        symbol: Option<Symbol>,
-    ) -> Self {
+    /// A client that has logged on.
+    pub(crate) fn new(client: Client, shared: Arc<Shared>, plan: Plan) -> Self {
         let tally = Tally::starting_at(client.last_event_sequence() + 1);
         Self {
             client,
             shared,
-            random: Random::new(seed),
-            identity,
+            random: Random::new(plan.seed),
+            plan,
             commands: 0,
-            symbols: symbol,
             markets: Vec::new(),
             open: Vec::new(),
             last: None,
-            accounts,
             tally,
         }
     }
 
-    /// Sends `commands` commands, or fewer when somebody wants to stop, and waits for what becomes of them.
-    pub(crate) fn trade(&mut self, commands: u64) {
-        if let Err(error) = self.trade_all(commands) {
+    /// Sends its commands, or fewer when somebody wants to stop, and waits for what becomes of them.
+    pub(crate) fn trade(&mut self) {
+        if let Err(error) = self.trade_all() {
             self.tally.problems.push(error);
         }
         self.tally.close();
     }
 
-    fn trade_all(&mut self, commands: u64) -> Result<(), String> {
+    fn trade_all(&mut self) -> Result<(), String> {
         self.wait_for_prices()?;
         let began = Instant::now();
-        while self.tally.sent < commands && !self.stopping() {
+        let mut due = began;
+        while self.tally.sent < self.plan.commands && !self.stopping() {
             if self.tally.sent.is_multiple_of(PRICES_EVERY) {
                 self.ask_prices()?;
             }
             self.step()?;
+            due += self.plan.interval;
             self.drain(Duration::ZERO)?;
+            thread::sleep(due.saturating_duration_since(Instant::now()));
         }
-        for account in self.accounts.clone() {
+        for account in self.plan.accounts.clone() {
             self.perform(account, Action::CancelAll(Scope { symbol: None }))?;
         }
         self.tally.busy = began.elapsed();
@@ -146,8 +153,8 @@ impl Trader {
     }
 
     fn ask_prices(&mut self) -> Result<(), String> {
-        let query = Query::Instruments(Scope { symbol: self.symbols });
-        if let Reply::Rows(rows) = self.perform(self.accounts[0], Action::Query(query))? {
+        let query = Query::Instruments(Scope { symbol: self.plan.symbol });
+        if let Reply::Rows(rows) = self.perform(self.plan.accounts[0], Action::Query(query))? {
             let markets = rows.iter().filter_map(|row| match row {
                 AnswerBody::Instrument(state) => Market::new(state),
                 _ => None,
@@ -177,7 +184,7 @@ impl Trader {
             86..=89 => self.close(),
             90 => self.sweep(),
             91..=96 => self.ask(),
-            _ => self.perform(self.accounts[0], Action::Heartbeat).map(|_| ()),
+            _ => self.perform(self.plan.accounts[0], Action::Heartbeat).map(|_| ()),
         }
     }
 
@@ -187,8 +194,8 @@ impl Trader {
 
     /// Most trade on the first account.
     fn account(&mut self) -> AccountName {
-        let at = if self.random.once_in(6) { self.random.index(self.accounts.len()) } else { 0 };
-        self.accounts[at]
+        let at = if self.random.once_in(6) { self.random.index(self.plan.accounts.len()) } else { 0 };
+        self.plan.accounts[at]
     }
 
     fn place(&mut self) -> Result<(), String> {
@@ -278,8 +285,11 @@ impl Trader {
 
     fn close(&mut self) -> Result<(), String> {
         let symbol = self.markets[self.random.index(self.markets.len())].symbol;
-        self.perform(self.accounts[0], Action::Close(Close { symbol, position_ticket: 0, quantity: None }))
-            .map(|_| ())
+        self.perform(
+            self.plan.accounts[0],
+            Action::Close(Close { symbol, position_ticket: 0, quantity: None }),
+        )
+        .map(|_| ())
     }
 
     fn sweep(&mut self) -> Result<(), String> {
@@ -321,7 +331,7 @@ impl Trader {
     /// A command that must be refused.
     fn wrong(&mut self) -> Result<(), String> {
         let market = self.markets[self.random.index(self.markets.len())];
-        let (side, account) = (self.side(), self.accounts[0]);
+        let (side, account) = (self.side(), self.plan.accounts[0]);
         let near = market.limit(side, 1, market.part_ticks(2_000));
         let new = |trader: &mut Self, order| trader.command(account, Action::New(order));
         let (what, command) = match self.random.between(0, 8) {
@@ -374,12 +384,12 @@ impl Trader {
 
     /// Its values off the grid are rounded, not refused.
     fn rounds(&self) -> bool {
-        self.identity & 0xff == super::ROUNDING_CLIENT
+        self.plan.identity & 0xff == super::ROUNDING_CLIENT
     }
 
     fn command(&mut self, account: AccountName, action: Action) -> Command {
         self.commands += 1;
-        let command_id = CommandId(u128::from(self.identity) << 64 | u128::from(self.commands));
+        let command_id = CommandId(u128::from(self.plan.identity) << 64 | u128::from(self.commands));
         Command { command_id, created_at_ns: now_ns(), deadline_ns: 0, account, action }
     }
 
