@@ -48,7 +48,7 @@ fn logs_name_clients_and_keys_and_no_secrets() {
     tracing::subscriber::set_global_default(subscriber).unwrap();
 
     let secret = b"swordfish-swordfish-swordfish-32".to_vec();
-    let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = "73776f7264666973682d".repeat(2) + "73776f7264666973682d3332";
     let credential = Credential::Hmac(Secret::new(secret));
     let mut path = std::path::PathBuf::new();
     let mut entries = Vec::new();

@@ -200,6 +200,8 @@ pub(super) struct Past {
     found: Option<(u64, Event)>,
 }
 
+// A box for every record would cost more than the copy.
+#[expect(clippy::large_enum_variant)]
 enum Step {
     /// The journal ends here for now.
     End,
