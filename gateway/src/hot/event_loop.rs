@@ -381,7 +381,7 @@ impl Hot {
     #[inline]
     fn read_session(&mut self, slot: u16) -> usize {
         let Some(session) = self.sessions.get(slot) else { return 0 };
-        let (reading, length) = session.read();
+        let (reading, length) = session.read(self.core.now_ns);
         self.core.metrics.bytes_received.add(length as u64);
         let mut frames = 0;
         let verdict = loop {

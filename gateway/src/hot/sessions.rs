@@ -136,16 +136,12 @@ impl Session {
     pub fn consume(&mut self, length: usize, now_ns: u64) {
         self.incoming.copy_within(length..self.incoming_end, 0);
         self.incoming_end -= length;
-        if self.incoming_end == 0 {
-            self.frame_began_ns = 0;
-        } else if length > 0 || self.frame_began_ns == 0 {
-            self.frame_began_ns = now_ns;
-        }
+        self.frame_began_ns = if self.incoming_end == 0 { 0 } else { now_ns };
     }
 
     /// Reads what there is, once.
     #[inline]
-    pub fn read(&mut self) -> (Reading, usize) {
+    pub fn read(&mut self, now_ns: u64) -> (Reading, usize) {
         let room = &mut self.incoming[self.incoming_end..];
         if room.is_empty() {
             return (Reading::More, 0);
@@ -155,6 +151,9 @@ impl Session {
             Ok(0) => (Reading::Closed, 0),
             Ok(length) => {
                 self.incoming_end += length;
+                if self.frame_began_ns == 0 {
+                    self.frame_began_ns = now_ns;
+                }
                 // A short read has emptied the socket: with edge-triggered readiness the next bytes are announced.
                 (if length == size { Reading::More } else { Reading::Drained }, length)
             }

@@ -113,7 +113,9 @@ fn settle_and_compare(directory: tempfile::TempDir, mut traders: Vec<Trader>) {
     let address = house.gateway().address();
     traders.iter_mut().for_each(|trader| trader.settle(address));
     let metrics = house.gateway().metrics().clone();
-    wait_for("no order to be unknown", || metrics.orders_unknown.get() == 0 && metrics.venues[0].outbox.get() == 0);
+    wait_for("no order to be unknown", || {
+        metrics.orders_unknown.get() == 0 && metrics.venues[0].outbox.get() == 0
+    });
     let positions = positions(&house);
     let ledger = house.ledger();
     house.gateway.take().unwrap().stop().unwrap();
@@ -148,7 +150,8 @@ fn positions(house: &House) -> Vec<(String, i64)> {
         })
         .filter(|(_, quantity)| quantity.mantissa != 0)
         .map(|(symbol, quantity)| {
-            let entry = house.settings.instruments.iter().find(|it| it.instrument.symbol.as_str() == symbol).unwrap();
+            let entry =
+                house.settings.instruments.iter().find(|it| it.instrument.symbol.as_str() == symbol).unwrap();
             (symbol, entry.instrument.quantity.units(quantity).unwrap())
         })
         .collect();

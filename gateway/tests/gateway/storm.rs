@@ -95,7 +95,12 @@ fn ten_thousand_commands_of_eight_clients_with_lost_connections() {
     let venue = venue_orders(&ledger);
     assert!(venue.is_subset(&orders), "the venue has no order that is not in the journal");
     // The gateway was stopped in order: what was still in the lane stays there and is asked for at the next start.
-    assert!(orders.len() - venue.len() < 64, "{} of {} orders never left", orders.len() - venue.len(), orders.len());
+    assert!(
+        orders.len() - venue.len() < 64,
+        "{} of {} orders never left",
+        orders.len() - venue.len(),
+        orders.len()
+    );
     assert!(orders.len() > 3000, "{} orders", orders.len());
 
     replays_the_same(&house);

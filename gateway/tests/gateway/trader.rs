@@ -60,7 +60,13 @@ impl Trader {
 
     /// Sends until `count` commands were sent in all, or `goes_on` says no; every `lose_every` commands on average the
     /// connection is cut without a word. Errors of a gateway that is gone end it quietly.
-    pub(crate) fn trade(&mut self, address: SocketAddr, count: usize, lose_every: u64, goes_on: impl Fn() -> bool) {
+    pub(crate) fn trade(
+        &mut self,
+        address: SocketAddr,
+        count: usize,
+        lose_every: u64,
+        goes_on: impl Fn() -> bool,
+    ) {
         while self.sent < count && goes_on() {
             if self.connection.is_none() && !self.connect(address) {
                 return;
@@ -106,7 +112,9 @@ impl Trader {
 
     /// Comes back: resumes after the last event seen, and sends again, unchanged, what has no answer.
     fn connect(&mut self, address: SocketAddr) -> bool {
-        let Ok((mut connection, _)) = Client::connect(address, logon(self.client, Some(self.last_event)), PATIENCE) else {
+        let Ok((mut connection, _)) =
+            Client::connect(address, logon(self.client, Some(self.last_event)), PATIENCE)
+        else {
             return false;
         };
         self.reconnects += 1;
@@ -154,7 +162,12 @@ impl Trader {
             8..12 => Action::New(order(symbol, side, "0.02")),
             12 => Action::New(limit(symbol, side, "0.05", "1.0000001")),
             13..16 => Action::Cancel(target),
-            16 => Action::Replace(Replace { target, quantity: Some(Decimal::new(7, 2)), price: None, stop_price: None }),
+            16 => Action::Replace(Replace {
+                target,
+                quantity: Some(Decimal::new(7, 2)),
+                price: None,
+                stop_price: None,
+            }),
             17 => Action::Close(tollgate_protocol::command::Close {
                 symbol: tollgate_protocol::Symbol::new(symbol).unwrap(),
                 position_ticket: 0,
