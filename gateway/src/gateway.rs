@@ -87,6 +87,8 @@ pub enum StopError {
 pub struct StartOptions {
     /// The journal's file system; tests put a failing one here.
     pub storage: Option<Arc<dyn tollgate_journal::testing::Storage>>,
+    /// Called on the hot thread once everything it needs is made, before its first turn.
+    pub on_hot_thread: Option<fn()>,
 }
 
 /// What a start found.
@@ -128,6 +130,7 @@ impl Gateway {
         let side = Side::start(Arc::clone(&settings), Arc::clone(&metrics), Arc::clone(&status))?;
         status.set_phase(Phase::Recovering);
 
+        let on_hot_thread = options.on_hot_thread;
         let (mut recovery, mut journal, flusher, mut report) = recover(&settings, options)?;
         let names = recovery.names();
         let start = Record::Start(start_record(&settings));
@@ -169,7 +172,7 @@ impl Gateway {
         };
         let links = DoorLinks { to_hot, from_hot, bell: door_bell };
         let door = Door::start(Arc::clone(&settings), Arc::clone(&metrics), links)?;
-        let hot = spawn_hot(&settings, parts)?;
+        let hot = spawn_hot(&settings, parts, on_hot_thread)?;
         status.set_phase(Phase::Running);
         Ok(Self { settings, metrics, status, report, hot, stop, wake: bell, door, side, flusher, venues })
     }
@@ -318,7 +321,11 @@ fn recover(
     Ok((recovery, opened.appender, flusher, report))
 }
 
-fn spawn_hot(settings: &Arc<Settings>, parts: HotParts) -> Result<JoinHandle<State>, StartError> {
+fn spawn_hot(
+    settings: &Arc<Settings>,
+    parts: HotParts,
+    on_hot_thread: Option<fn()>,
+) -> Result<JoinHandle<State>, StartError> {
     let settings = Arc::clone(settings);
     let thread = std::thread::Builder::new().name("tollgate-hot".to_owned());
     let spawned = thread.spawn(move || {
@@ -330,7 +337,11 @@ fn spawn_hot(settings: &Arc<Settings>, parts: HotParts) -> Result<JoinHandle<Sta
                 "the hot thread could not be pinned to hot.core; it runs where the system puts it"
             );
         }
-        Hot::new(&settings, parts).run()
+        let hot = Hot::new(&settings, parts);
+        if let Some(call) = on_hot_thread {
+            call();
+        }
+        hot.run()
     });
     spawned.map_err(|source| StartError::System { what: "cannot start the hot thread", source })
 }

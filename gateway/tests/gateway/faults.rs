@@ -21,7 +21,7 @@ const EIO: i32 = 5;
 
 fn with_storage(change: impl FnOnce(&mut tollgate_config::Settings)) -> (House, Arc<FaultyStorage>) {
     let storage = Arc::new(FaultyStorage::default());
-    let options = StartOptions { storage: Some(storage.clone()) };
+    let options = StartOptions { storage: Some(storage.clone()), ..StartOptions::default() };
     (House::with_options(change, options), storage)
 }
 
