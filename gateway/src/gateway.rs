@@ -125,7 +125,7 @@ impl Gateway {
     /// Starts everything; returns when clients can log on. The side port answers before recovery begins.
     pub fn start(settings: Settings, options: StartOptions) -> Result<Self, StartError> {
         let settings = Arc::new(settings);
-        let metrics = Arc::new(Metrics::new(settings.venues.len()));
+        let metrics = Arc::new(Metrics::new(settings.venues.len(), settings.clients.len()));
         let status = Arc::new(Status::new(settings.gateway.instance));
         let side = Side::start(Arc::clone(&settings), Arc::clone(&metrics), Arc::clone(&status))?;
         status.set_phase(Phase::Recovering);
@@ -140,6 +140,9 @@ impl Gateway {
                 .append(Room::Ordinary, record.kind(), now_ns, PAYLOAD_BYTES_MAX, |out| record.encode(out));
             let sequence = written.map_err(StartError::JournalFull)?;
             recovery.state.apply(sequence, now_ns, record);
+        }
+        for (counter, sequence) in metrics.event_sequences.iter().zip(&recovery.state.event_sequences) {
+            counter.set(*sequence);
         }
         report.open_orders = recovery.state.orders.open_count();
         status.set_recovered_records(report.records);

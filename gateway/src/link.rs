@@ -26,8 +26,8 @@ pub struct Handover {
     pub client: u16,
     /// The key it logged on with.
     pub grant: Grant,
-    /// The next event that the session must get; `None` for only what is new.
-    pub next_event_sequence: Option<u64>,
+    /// The next event that the session must get.
+    pub next_event_sequence: u64,
     /// The session's number.
     pub session_id: u64,
 }

@@ -239,6 +239,8 @@ pub struct Metrics {
     pub dedupe_entries: Counter,
     /// Venues, in the order of the settings.
     pub venues: Vec<VenueMetrics>,
+    /// By client: the number of its last event.
+    pub event_sequences: Vec<Counter>,
     /// Written by the door: connections that have not logged on.
     pub door_waiting: Counter,
     /// Written by the door: connections accepted.
@@ -260,8 +262,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// All zero, with room for `venues` venues.
-    pub fn new(venues: usize) -> Self {
+    /// All zero, with room for `venues` venues and `clients` clients.
+    pub fn new(venues: usize, clients: usize) -> Self {
         let by_code = || Code::ALL.iter().map(|_| Counter::default()).collect();
         Self {
             commands: Default::default(),
@@ -291,6 +293,7 @@ impl Metrics {
             journal_segment: Counter::default(),
             dedupe_entries: Counter::default(),
             venues: (0..venues).map(|_| VenueMetrics::default()).collect(),
+            event_sequences: (0..clients).map(|_| Counter::default()).collect(),
             door_waiting: Counter::default(),
             door_accepted: Counter::default(),
             door_logons: Counter::default(),

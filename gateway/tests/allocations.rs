@@ -17,7 +17,7 @@ use tollgate_protocol::identity::CommandId;
 #[path = "gateway/support.rs"]
 mod support;
 
-use support::{PATIENCE, command, decimal, limit, logon, order, settings, wait_for};
+use support::{PATIENCE, command, limit, logon, order, settings, wait_for};
 
 thread_local! {
     static IS_HOT: Cell<bool> = const { Cell::new(false) };

@@ -100,6 +100,7 @@ impl Core {
     pub fn tell(&mut self, sessions: &mut Sessions, sequence: u64, record: &Record) {
         let Some((client, event)) = record.event(sequence, self.now_ns, self.durability) else { return };
         self.recent.push(client, &event);
+        self.metrics.event_sequences[usize::from(client)].set(event.event_sequence);
         sessions.publish(client, &event, self.gate(sequence));
     }
 
@@ -108,8 +109,7 @@ impl Core {
         let Some(session) = sessions.get(slot) else { return true };
         let client = session.home.client;
         let last = self.state.event_sequences[usize::from(client)];
-        let next = session.home.next_event_sequence.unwrap_or(last + 1);
-        session.home.next_event_sequence = Some(next);
+        let next = session.home.next_event_sequence;
         let gate = self.gate(self.journal.next_sequence() - 1);
         for wanted in next..=last {
             let Some(event) = self.recent.find(client, wanted) else { return false };

@@ -218,10 +218,10 @@ impl Session {
     /// Sends an event once the journal is durable up to `gate`.
     #[inline]
     pub fn event(&mut self, event: &Event, gate: u64) -> Result<(), Code> {
-        if self.home.next_event_sequence.is_some_and(|next| event.event_sequence < next) {
+        if event.event_sequence < self.home.next_event_sequence {
             return Ok(());
         }
-        self.home.next_event_sequence = Some(event.event_sequence + 1);
+        self.home.next_event_sequence = event.event_sequence + 1;
         self.seal(FrameKind::Event, event, gate)
     }
 

@@ -23,7 +23,7 @@ fn a_client_with_an_hmac_key_gets_a_session() {
     let handover = house.session();
     assert_eq!(handover.session_id, standing.welcome.session_id);
     assert_eq!((handover.client, handover.sequence_in, handover.sequence_out), (1, 3, 3));
-    assert_eq!((handover.next_event_sequence, standing.welcome.next_event_sequence), (None, 0));
+    assert_eq!((handover.next_event_sequence, standing.welcome.next_event_sequence), (1, 1));
     assert!(handover.grant.trade && handover.grant.read && !handover.grant.cancel && !handover.grant.operate);
     assert_eq!((handover.grant.accounts, handover.grant.symbols_restricted), (0b11, false));
     assert_eq!(handover.grant.expires_at_ns, u64::MAX);
@@ -347,7 +347,7 @@ fn an_address_in_use_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let mut settings = settings(directory.path());
     settings.gateway.listen = house.address;
-    let metrics = std::sync::Arc::new(tollgate_gateway::metrics::Metrics::new(1));
+    let metrics = std::sync::Arc::new(tollgate_gateway::metrics::Metrics::new(1, 9));
     let bell = tollgate_gateway::cold::door::DoorBell::new();
     let (to_hot, _ours) = tollgate_bridge::lane::lane(2, 1, bell.bell.clone());
     let (_sender, from_hot) = tollgate_bridge::lane::lane(2, 1, bell.bell.clone());

@@ -33,7 +33,7 @@ impl House {
     fn starting() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let settings = Arc::new(settings(directory.path()));
-        let metrics = Arc::new(Metrics::new(settings.venues.len()));
+        let metrics = Arc::new(Metrics::new(settings.venues.len(), settings.clients.len()));
         let status = Arc::new(Status::new(settings.gateway.instance));
         let side = Side::start(Arc::clone(&settings), Arc::clone(&metrics), Arc::clone(&status)).unwrap();
         let address = side.address();
@@ -183,7 +183,7 @@ fn a_sleeping_hot_thread_is_given_the_time_that_it_sleeps() {
     let mut settings = settings(directory.path());
     settings.hot.stall_timeout_ms = 100;
     let settings = Arc::new(settings);
-    let metrics = Arc::new(Metrics::new(settings.venues.len()));
+    let metrics = Arc::new(Metrics::new(settings.venues.len(), settings.clients.len()));
     let status = Arc::new(Status::new(settings.gateway.instance));
     let side = Side::start(settings, Arc::clone(&metrics), status).unwrap();
     let hot = || {

@@ -94,7 +94,7 @@ impl House {
     }
 
     pub(crate) fn open(settings: Settings, lane_messages: usize) -> Self {
-        let metrics = Arc::new(Metrics::new(settings.venues.len()));
+        let metrics = Arc::new(Metrics::new(settings.venues.len(), settings.clients.len()));
         let (to_hot, from_door) = lane(lane_messages, 1, Bell::new(Arc::new(|| {})));
         let bell = DoorBell::new();
         let (to_door, from_hot) = lane(64, 1, bell.bell.clone());

@@ -19,7 +19,7 @@ use super::keys::Key;
 use super::logon::FRAME_BYTES_MAX;
 use super::reception::{LoggedOn, RETRY_AFTER, Reception, now_ns};
 use crate::link::Handover;
-use crate::metrics::Metrics;
+use crate::metrics::{Counter, Metrics};
 
 /// Events that are read and sent at a time.
 const BATCH_EVENTS: usize = 128;
@@ -40,7 +40,7 @@ struct Leaving {
     sequence_out: u64,
     received: Vec<u8>,
     key: Arc<Key>,
-    next_event_sequence: Option<u64>,
+    next_event_sequence: u64,
     place: SessionPlace,
 }
 
@@ -120,13 +120,15 @@ impl Reception {
     ) {
         let LoggedOn { hello, key, macs, signature } = logged_on;
         let limits = &self.settings.sessions;
-        let next_event_sequence = hello.resume_after.map(|seen| seen.saturating_add(1));
+        // Without a wish: what happens from now on. The hot thread fills what happens until it has the session.
+        let last = self.metrics.event_sequences.get(usize::from(key.client)).map_or(0, Counter::get);
+        let next_event_sequence = hello.resume_after.unwrap_or(last).saturating_add(1);
         let body = Welcome {
             session_id: place.number,
             time_ns: now_ns(),
             heartbeat_interval_ms: limits.heartbeat_interval_ms,
             heartbeat_timeout_ms: limits.heartbeat_timeout_ms,
-            next_event_sequence: next_event_sequence.unwrap_or(0),
+            next_event_sequence,
             durability: self.settings.journal.durability,
             signature,
         };
@@ -176,7 +178,7 @@ impl Reception {
             next_event_sequence,
             place,
         };
-        let seen = next_event_sequence.and_then(|next| next.checked_sub(1));
+        let seen = next_event_sequence.checked_sub(1);
         let found = match (seen, &self.history) {
             (Some(seen), Some(history)) => self.find(history, client, seen).await,
             _ => Err(None),
@@ -247,7 +249,7 @@ impl Reception {
 
     /// Gives the session to the hot thread. Nothing is waited for between the last look at the key and the lane,
     /// so that the end of a key finds every session of it.
-    async fn hand_over(self: Rc<Self>, leaving: Leaving, next_before: Option<u64>) {
+    async fn hand_over(self: Rc<Self>, leaving: Leaving, next_before: u64) {
         if leaving.sequence_out > 3 && leaving.next_event_sequence == next_before {
             tokio::time::sleep(BEHIND_PAUSE).await;
         }
@@ -360,7 +362,7 @@ fn seal(leaving: &mut Leaving, events: &[Event]) -> Vec<u8> {
         assert!(length.is_some(), "every event fits frame::FRAME_BYTES_MAX");
         frames.extend_from_slice(&out[..length.unwrap_or_default()]);
         leaving.sequence_out += 1;
-        leaving.next_event_sequence = Some(event.event_sequence + 1);
+        leaving.next_event_sequence = event.event_sequence + 1;
     }
     frames
 }
