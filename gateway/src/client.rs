@@ -4,22 +4,23 @@
 //! load and for programs that do both at once. Nothing here starts a thread: the caller drives heartbeats with
 //! [`Client::heartbeat_if_due`].
 
+mod buffers;
+
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::net::RecvFlags;
 use tollgate_protocol::answer::{Answer, AnswerBody};
 use tollgate_protocol::client::{ClientSession, Incoming, LogonRequest, SessionError};
-use tollgate_protocol::frame::{FRAME_BYTES_MAX, Frame};
+use tollgate_protocol::frame::FRAME_BYTES_MAX;
 use tollgate_protocol::logon::{Goodbye, Welcome};
 use tollgate_protocol::reject::{Code, Reject};
-use tollgate_protocol::{AccountName, Action, Command, CommandId, Event, EventBody};
+use tollgate_protocol::{Command, CommandId, Event, EventBody};
 
-/// Bytes of the buffer that received frames stand in.
-const RECEIVE_BYTES: usize = 64 * 1024;
+use buffers::{Heartbeats, Inbox, Outbox};
+
 /// How long a failed send waits for the gateway's own words about it.
 const FAREWELL_TIMEOUT: Duration = Duration::from_millis(200);
 
@@ -47,7 +48,7 @@ pub enum ClientError {
     )]
     TimedOut(Duration),
     /// Logon or session ended by the rules of the protocol.
-    #[error("{text}", text = session_text(.0))]
+    #[error("{text}", text = session_text(*.0))]
     Session(#[from] SessionError),
     /// The system has no random numbers.
     #[error("the system gives no random numbers: {0}; no logon is safe without them")]
@@ -62,12 +63,14 @@ impl ClientError {
 }
 
 /// Why it ended, what that means, and what can be done.
-fn session_text(error: &SessionError) -> String {
+fn session_text(error: SessionError) -> String {
     let SessionError::Ended(Goodbye { code, retry_after_ms }) = error else { return error.to_string() };
     let what = match code {
-        Code::LogonTimeout | Code::LogonFailed | Code::LogonBlocked | Code::LogonBusy | Code::SessionLimit => {
-            "refused the logon"
-        }
+        Code::LogonTimeout
+        | Code::LogonFailed
+        | Code::LogonBlocked
+        | Code::LogonBusy
+        | Code::SessionLimit => "refused the logon",
         _ => "ended the session",
     };
     let advice = match (code, retry_after_ms) {
@@ -227,7 +230,6 @@ impl Client {
             session,
             inbox: self.inbox,
             queue: self.queue,
-            heartbeats: self.heartbeats,
             last_event_sequence: self.last_event_sequence,
         };
         Ok((sender, receiver))
@@ -239,7 +241,7 @@ impl Client {
             let left = timeout.saturating_sub(started.elapsed());
             let Some(frame) = self.inbox.next(&self.stream, left)? else { return Ok(None) };
             let incoming = self.session.open(&frame)?;
-            if let Some(incoming) = self.heartbeats.keep(incoming) {
+            if let Some(incoming) = Heartbeats::keep(incoming) {
                 note_event(&incoming, &mut self.last_event_sequence);
                 return Ok(Some(incoming));
             }
@@ -296,7 +298,6 @@ pub struct Receiver {
     session: Arc<Mutex<ClientSession>>,
     inbox: Inbox,
     queue: VecDeque<Incoming>,
-    heartbeats: Heartbeats,
     last_event_sequence: u64,
 }
 
@@ -308,7 +309,7 @@ impl Receiver {
         }
         let Some(frame) = self.inbox.next(&self.stream, timeout)? else { return Ok(None) };
         let incoming = locked(&self.session).open(&frame)?;
-        let Some(incoming) = self.heartbeats.keep(incoming) else { return Ok(None) };
+        let Some(incoming) = Heartbeats::keep(incoming) else { return Ok(None) };
         note_event(&incoming, &mut self.last_event_sequence);
         Ok(Some(incoming))
     }
@@ -353,136 +354,6 @@ fn answer_to(command_id: CommandId, incoming: &Incoming) -> Option<Progress> {
     }
 }
 
-/// Frames that are signed and not yet sent.
-struct Outbox {
-    bytes: Vec<u8>,
-    frame: Box<[u8; FRAME_BYTES_MAX]>,
-}
-
-impl Outbox {
-    fn new() -> Self {
-        Self { bytes: Vec::with_capacity(4 * FRAME_BYTES_MAX), frame: Box::new([0; FRAME_BYTES_MAX]) }
-    }
-
-    fn push(&mut self, session: &mut ClientSession, command: &Command) {
-        let length = session.sign(command, &mut self.frame[..]);
-        self.bytes.extend_from_slice(&self.frame[..length]);
-    }
-
-    fn flush(&mut self, mut stream: &TcpStream) -> io::Result<()> {
-        let written = stream.write_all(&self.bytes);
-        self.bytes.clear();
-        written
-    }
-}
-
-/// Bytes that were received and not yet read as frames.
-struct Inbox {
-    bytes: Box<[u8]>,
-    start: usize,
-    end: usize,
-    /// What the socket's own timeout is set to.
-    socket_timeout: Option<Duration>,
-}
-
-impl Inbox {
-    fn new() -> Self {
-        Self { bytes: vec![0; RECEIVE_BYTES].into(), start: 0, end: 0, socket_timeout: None }
-    }
-
-    /// The next frame; running out of time is an error.
-    fn require(&mut self, stream: &TcpStream, timeout: Duration) -> Result<Frame<'_>, ClientError> {
-        self.next(stream, timeout)?.ok_or(ClientError::TimedOut(timeout))
-    }
-
-    /// The next frame, or `None` when it did not come within `timeout`.
-    fn next(&mut self, stream: &TcpStream, timeout: Duration) -> Result<Option<Frame<'_>>, ClientError> {
-        let started = Instant::now();
-        let mut left = timeout;
-        while !self.has_frame()? {
-            match self.fill(stream, left) {
-                Ok(0) => return Err(ClientError::Closed),
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    return Ok(None);
-                }
-                Err(error) => return Err(ClientError::Lost(error)),
-            }
-            left = timeout.saturating_sub(started.elapsed());
-        }
-        let (start, end) = (self.start, self.end);
-        let frame = Frame::split(&self.bytes[start..end]).map_err(SessionError::Invalid)?;
-        if let Some(frame) = &frame {
-            self.start += frame.header.frame_bytes();
-        }
-        Ok(frame)
-    }
-
-    fn has_frame(&self) -> Result<bool, ClientError> {
-        let frame = Frame::split(&self.bytes[self.start..self.end]).map_err(SessionError::Invalid)?;
-        Ok(frame.is_some())
-    }
-
-    fn fill(&mut self, stream: &TcpStream, timeout: Duration) -> io::Result<usize> {
-        if self.bytes.len() - self.end < FRAME_BYTES_MAX {
-            self.bytes.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-        }
-        let flags = if timeout.is_zero() { RecvFlags::DONTWAIT } else { RecvFlags::empty() };
-        if !timeout.is_zero() && self.socket_timeout != Some(timeout) {
-            stream.set_read_timeout(Some(timeout))?;
-            self.socket_timeout = Some(timeout);
-        }
-        let (length, _) = rustix::net::recv(stream, &mut self.bytes[self.end..], flags)?;
-        self.end += length;
-        Ok(length)
-    }
-}
-
-/// When to say that the client lives, and which answers were to that.
-struct Heartbeats {
-    interval: Duration,
-    last_sent: Instant,
-    sent: u64,
-}
-
-/// Ids of heartbeats: the highest half of the number space, which no UUID with a version 1 to 8 falls into.
-const HEARTBEAT_IDS: u128 = u128::MAX << 64;
-
-impl Heartbeats {
-    fn new(welcome: &Welcome) -> Self {
-        let interval = Duration::from_millis(u64::from(welcome.heartbeat_interval_ms.max(1)));
-        Self { interval, last_sent: Instant::now(), sent: 0 }
-    }
-
-    fn note_sent(&mut self) {
-        self.last_sent = Instant::now();
-    }
-
-    fn due(&mut self) -> Option<Command> {
-        (self.last_sent.elapsed() >= self.interval).then(|| {
-            self.sent += 1;
-            Command {
-                command_id: CommandId(HEARTBEAT_IDS | u128::from(self.sent)),
-                created_at_ns: now_ns(),
-                deadline_ns: 0,
-                account: AccountName::EMPTY,
-                action: Action::Heartbeat,
-            }
-        })
-    }
-
-    /// Everything but the answers to our own heartbeats.
-    fn keep(&self, incoming: Incoming) -> Option<Incoming> {
-        match &incoming {
-            Incoming::Answer(answer) if answer.command_id.0 & HEARTBEAT_IDS == HEARTBEAT_IDS => None,
-            _ => Some(incoming),
-        }
-    }
-}
-
 /// The time, nanoseconds since the Unix epoch.
 pub fn now_ns() -> u64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -498,16 +369,19 @@ pub fn fresh_command_id() -> Result<CommandId, ClientError> {
 
 fn command_id(time_ms: u64, random: u128) -> CommandId {
     const VERSION_AND_VARIANT: u128 = 0x7 << 76 | 0b10 << 62;
-    const RANDOM_BITS: u128 = 0xfff << 64 | (1 << 62) - 1;
+    const RANDOM_BITS: u128 = (0xfff << 64) | ((1 << 62) - 1);
     CommandId(u128::from(time_ms) << 80 | VERSION_AND_VARIANT | random & RANDOM_BITS)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::buffers::HEARTBEAT_IDS;
     use std::io::Read;
     use std::net::TcpListener;
     use std::thread::{self, JoinHandle};
+    use tollgate_protocol::frame::Frame;
+    use tollgate_protocol::{AccountName, Action};
 
     use tollgate_protocol::event::{Acknowledgement, Durability};
     use tollgate_protocol::frame::{self, FrameKind};

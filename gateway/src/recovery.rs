@@ -124,7 +124,7 @@ impl Recovery {
         if let Record::Name(name) = &decoded {
             self.learn(name)?;
         }
-        self.renumber(decoded).ok_or(RecoveryError::NumberUnknown { sequence: record.sequence })
+        self.renumber(&decoded).ok_or(RecoveryError::NumberUnknown { sequence: record.sequence })
     }
 
     /// A digest in the journal must be the state's.
@@ -170,9 +170,9 @@ impl Recovery {
         Ok(())
     }
 
-    fn renumber(&self, record: Record) -> Option<Record> {
-        Some(match record {
-            Record::Name(_) | Record::Start(_) | Record::Digest(_) => record,
+    fn renumber(&self, record: &Record) -> Option<Record> {
+        Some(match *record {
+            Record::Name(_) | Record::Start(_) | Record::Digest(_) => *record,
             Record::Price(mut price) => {
                 price.instrument = self.instrument(price.instrument)?;
                 Record::Price(price)

@@ -71,6 +71,7 @@ pub(crate) fn load(path: &Path) -> Result<Settings, Failure> {
 pub(crate) fn invalid(path: &Path, errors: &ConfigErrors) -> Failure {
     let count = errors.as_slice().len();
     let noun = if count == 1 { "mistake" } else { "mistakes" };
-    let list: String = errors.into_iter().map(|error| format!("\n  {error}")).collect();
+    let list: Vec<String> = errors.into_iter().map(|error| format!("\n  {error}")).collect();
+    let list = list.concat();
     Failure::new(Exit::Configuration, format_args!("{} has {count} {noun}:{list}", path.display()))
 }

@@ -155,7 +155,9 @@ fn query(query: &Query) -> String {
 pub(crate) fn rows(rows: &[AnswerBody], none: &str, output: &Output) -> String {
     let Some(first) = rows.first() else { return format!("{none}\n") };
     let mut table = Table::new(headings(first));
-    rows.iter().for_each(|row| table.row(cells(row)));
+    for row in rows {
+        table.row(cells(row));
+    }
     table.render(output)
 }
 

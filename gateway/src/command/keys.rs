@@ -163,7 +163,7 @@ impl KeyRing {
     }
 
     fn unused_id(&self, client: Text<31>) -> KeyId {
-        (1_u32..)
+        (1..=u32::MAX)
             .map(|number| Text::truncated(&format!("{client}-{number}")))
             .find(|id| self.entries.iter().all(|entry| entry.id != *id))
             .unwrap_or_else(|| unreachable!("there are more numbers than keys"))
@@ -308,7 +308,7 @@ fn list(ring: &KeyRing, output: &Output) -> Result<(), Failure> {
     for entry in &ring.entries {
         let (state, tone) = state_of(entry);
         let plain = |text: String| (text, Tone::Plain);
-        let time = |time: Option<u64>| time.map_or("-".to_owned(), |ns| moment::seconds(ns));
+        let time = |time: Option<u64>| time.map_or("-".to_owned(), moment::seconds);
         table.toned_row([
             plain(entry.id.to_string()),
             plain(entry.client.to_string()),

@@ -192,7 +192,8 @@ fn figures(samples: &Samples<'_>) -> String {
         ("venues", venues.collect::<Vec<_>>().join(", ")),
         ("memory", format!("{} bytes resident", value("process_resident_memory_bytes"))),
     ];
-    rows.iter().map(|(name, text)| format!("  {name:<9} {text}\n")).collect()
+    let lines = rows.iter().map(|(name, text)| format!("  {name:<9} {text}\n"));
+    lines.collect::<Vec<_>>().concat()
 }
 
 #[cfg(test)]

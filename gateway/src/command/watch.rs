@@ -46,7 +46,7 @@ impl WatchArguments {
         loop {
             let resume_after = match self.follow(client, &mut left, &stop, output)? {
                 (End::Enough, _) => return Ok(()),
-                (End::Lost(ClientError::Session(error)), _) if !worth_retrying(&error) => {
+                (End::Lost(ClientError::Session(error)), _) if !worth_retrying(error) => {
                     return Err(ClientError::Session(error).into());
                 }
                 (End::Lost(error), last) => {
@@ -102,7 +102,7 @@ impl WatchArguments {
                     note(output, &format!("connected again, after event {resume_after}"));
                     return Ok(Some(client));
                 }
-                Err(ClientError::Session(error)) if !worth_retrying(&error) => {
+                Err(ClientError::Session(error)) if !worth_retrying(error) => {
                     return Err(ClientError::Session(error).into());
                 }
                 Err(_) => {}
@@ -113,7 +113,7 @@ impl WatchArguments {
 }
 
 /// False when the next attempt would end like this one.
-fn worth_retrying(error: &SessionError) -> bool {
+fn worth_retrying(error: SessionError) -> bool {
     match error {
         SessionError::Ended(goodbye) => !matches!(
             goodbye.code,

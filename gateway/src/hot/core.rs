@@ -243,7 +243,7 @@ impl Core {
         let sequence = self.commit(Room::Reserved, &Record::Intent(intent))?;
         match effect {
             Effect::Cancel(order_id) => {
-                self.request_about(sequence, order_id, VenueRequest::Cancel(order_id))
+                self.request_about(sequence, order_id, VenueRequest::Cancel(order_id));
             }
             Effect::Sweep { .. } => self.route_sweep(sequence, &intent),
             Effect::Order(_) | Effect::Replace { .. } => {}

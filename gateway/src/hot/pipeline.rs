@@ -35,7 +35,8 @@ struct Incoming {
     content_hash: u64,
 }
 
-/// What came in.
+/// What came in. The large variant is the common one, and never leaves the stack.
+#[allow(clippy::large_enum_variant)]
 enum Received {
     /// Not a whole frame yet.
     Nothing,
@@ -213,7 +214,7 @@ fn answer_repeat(core: &mut Core, sessions: &mut Sessions, incoming: &Incoming) 
             core.metrics.command(&command.action, Outcome::Repeated);
         }
         Seen::Different => {
-            refuse(core, sessions, incoming, Reject::new(Code::DuplicateCommand, Owner::Client))
+            refuse(core, sessions, incoming, Reject::new(Code::DuplicateCommand, Owner::Client));
         }
         Seen::TooOld => refuse(core, sessions, incoming, Reject::new(Code::CommandExpired, Owner::Gateway)),
     }

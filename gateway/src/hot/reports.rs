@@ -60,13 +60,14 @@ fn order(
     let said = match body {
         ReportBody::Status { .. } => status(core, sessions, slot, &before, body),
         ReportBody::NotFound { definitive } => not_found(core, sessions, slot, &before, *definitive),
-        _ => match news(core, &before, body) {
-            Some(kind) => tell(core, sessions, &before, kind),
-            None => {
+        _ => {
+            if let Some(kind) = news(core, &before, body) {
+                tell(core, sessions, &before, kind)
+            } else {
                 core.metrics.venues[venue].reports_repeated.add(1);
                 Ok(())
             }
-        },
+        }
     };
     if matches!(body, ReportBody::Status { .. } | ReportBody::NotFound { .. }) && said.is_ok() {
         settle(core, venue, slot)?;

@@ -88,11 +88,10 @@ fn is_reducing(state: &State, candidate: &Candidate<'_>) -> bool {
 fn trading_state(state: &State, candidate: &Candidate<'_>) -> Result<(), Reject> {
     let terms = candidate.terms;
     match state.halts.strictest(terms.account.0, terms.instrument.0) {
-        (TradingState::Active, _) => Ok(()),
         (TradingState::Reducing, owner) if !is_reducing(state, candidate) => {
             Err(Reject::new(Code::TradingStateReducing, owner))
         }
-        (TradingState::Reducing, _) => Ok(()),
+        (TradingState::Active | TradingState::Reducing, _) => Ok(()),
         (TradingState::Halted, owner) => Err(Reject::new(Code::TradingHalted, owner)),
     }
 }

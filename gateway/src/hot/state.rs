@@ -159,7 +159,7 @@ impl State {
             }
             (Effect::Sweep { .. }, Action::Halt(halt)) => self.set_halt(halt.scope, halt.state),
             (Effect::Sweep { .. }, Action::Resume(resume)) => {
-                self.set_halt(resume.scope, TradingState::Active)
+                self.set_halt(resume.scope, TradingState::Active);
             }
             (Effect::Sweep { .. }, _) => {}
         }

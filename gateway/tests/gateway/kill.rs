@@ -89,7 +89,7 @@ fn fifty_kills_lose_and_double_nothing() {
             }
             let began = Instant::now();
             while began.elapsed() < life {
-                std::thread::park_timeout(life - began.elapsed());
+                std::thread::park_timeout(life.checked_sub(began.elapsed()).unwrap());
             }
             child.kill().unwrap();
             child.wait().unwrap();
@@ -109,7 +109,7 @@ fn checked(directory: &Path) -> u64 {
 fn settle_and_compare(directory: tempfile::TempDir, mut traders: Vec<Trader>) {
     let settings = settings(directory.path());
     let gateway = Gateway::start(settings.clone(), StartOptions::default()).unwrap();
-    let mut house = House { gateway: Some(gateway), directory, settings }.ready();
+    let mut house = House { gateway: Some(gateway), _directory: directory, settings }.ready();
     let address = house.gateway().address();
     traders.iter_mut().for_each(|trader| trader.settle(address));
     let metrics = house.gateway().metrics().clone();

@@ -68,7 +68,7 @@ pub(crate) fn logon(client: u16, resume_after: Option<u64>) -> LogonRequest {
     LogonRequest {
         key_id: key_id(client),
         credential: credential(client),
-        mac: if client % 2 == 0 { MacAlgorithm::HmacSha256 } else { MacAlgorithm::Blake3 },
+        mac: if client.is_multiple_of(2) { MacAlgorithm::HmacSha256 } else { MacAlgorithm::Blake3 },
         resume_after,
         gateway_public_key: None,
         software: Text::new("tests").unwrap(),
@@ -78,7 +78,8 @@ pub(crate) fn logon(client: u16, resume_after: Option<u64>) -> LogonRequest {
 /// A gateway and the directory it lives in.
 pub(crate) struct House {
     pub(crate) gateway: Option<Gateway>,
-    pub(crate) directory: TempDir,
+    /// Kept for its end, which removes it.
+    pub(crate) _directory: TempDir,
     pub(crate) settings: Settings,
 }
 
@@ -92,7 +93,7 @@ impl House {
         let mut settings = settings(directory.path());
         change(&mut settings);
         let gateway = Gateway::start(settings.clone(), options).unwrap();
-        Self { gateway: Some(gateway), directory, settings }.ready()
+        Self { gateway: Some(gateway), _directory: directory, settings }.ready()
     }
 
     /// Waits until the venue is up.

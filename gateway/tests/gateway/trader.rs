@@ -71,7 +71,7 @@ impl Trader {
             if self.connection.is_none() && !self.connect(address) {
                 return;
             }
-            for _ in 0..1 + self.random(8) {
+            for _ in 0..=self.random(8) {
                 if self.sent < count && self.unanswered.len() < 64 {
                     self.send_new();
                 }
@@ -89,17 +89,6 @@ impl Trader {
         let began = Instant::now();
         while !self.unanswered.is_empty() {
             assert!(began.elapsed() < PATIENCE, "{} commands unanswered", self.unanswered.len());
-            if self.connection.is_some() || self.connect(address) {
-                self.hear(Duration::from_millis(50));
-            }
-        }
-    }
-
-    /// Hears everything up to the event `last`.
-    pub(crate) fn hear_up_to(&mut self, address: SocketAddr, last: u64) {
-        let began = Instant::now();
-        while self.last_event < last {
-            assert!(began.elapsed() < PATIENCE, "event {} of {last}", self.last_event);
             if self.connection.is_some() || self.connect(address) {
                 self.hear(Duration::from_millis(50));
             }

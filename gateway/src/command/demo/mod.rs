@@ -207,7 +207,9 @@ impl DemoArguments {
         forged: Result<Code, String>,
     ) -> Result<Findings, Failure> {
         let mut total = Tally::default();
-        by_client.iter().for_each(|(_, tally)| total.add(tally));
+        for (_, tally) in &by_client {
+            total.add(tally);
+        }
         let (positions, accounts) = ask_state(gateway.address(), &keys[0], &setup.accounts())?;
         let directory = &setup.settings.journal.directory;
         let verification = tollgate_journal::verify(directory, |_| {})

@@ -1,5 +1,6 @@
 //! What the demonstration tells at its end. Every figure is counted or measured.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use hdrhistogram::Histogram;
@@ -354,7 +355,8 @@ fn latency_text(latency: &Histogram<u64>, output: &Output) -> String {
         let length = (count * BAR_WIDTH).div_ceil(most);
         let bar = "█".repeat(length as usize);
         let label = format!("≤ {}", moment::length(bound_ns));
-        text.push_str(&format!("{label:>12}  {count:>8}  {}\n", output.paint(Tone::Good, &bar)));
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{label:>12}  {count:>8}  {}", output.paint(Tone::Good, &bar));
     }
     text
 }

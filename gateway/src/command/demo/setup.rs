@@ -188,7 +188,8 @@ fn record_feed(root: &mut Table, prices: &Path, arguments: &DemoArguments) -> Re
             known.join(", ")
         ))
     })?;
-    let quotes = name.ends_with(".CSV") || name.ends_with(".CSV.GZ");
+    let quotes =
+        name.trim_end_matches(".GZ").rsplit_once('.').is_some_and(|(_, extension)| extension == "CSV");
     let mut feed = Table::new();
     feed.insert("kind".to_owned(), text(if quotes { "csv_quotes" } else { "binance_stream" }));
     feed.insert("file".to_owned(), path_text(&file)?);
