@@ -59,12 +59,15 @@ impl Output {
     }
 
     /// Writes a line.
+    // Whoever writes has the output at hand, and with it the choice of text or JSON.
+    #[expect(clippy::unused_self)]
     pub(crate) fn line(&self, text: impl std::fmt::Display) -> Result<(), Failure> {
         writeln!(io::stdout().lock(), "{text}")?;
         Ok(())
     }
 
     /// Writes text that ends its lines itself.
+    #[expect(clippy::unused_self)]
     pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
         io::stdout().lock().write_all(text.as_bytes())?;
         Ok(())

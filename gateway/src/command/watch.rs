@@ -44,7 +44,7 @@ impl WatchArguments {
         let mut left = self.count.unwrap_or(u64::MAX);
         note(output, &format!("session {}, next event {}", welcome.session_id, welcome.next_event_sequence));
         loop {
-            let resume_after = match self.follow(client, &mut left, &stop, output)? {
+            let resume_after = match follow(client, &mut left, &stop, output)? {
                 (End::Enough, _) => return Ok(()),
                 (End::Lost(ClientError::Session(error)), _) if !worth_retrying(error) => {
                     return Err(ClientError::Session(error).into());
@@ -59,37 +59,6 @@ impl WatchArguments {
                 None => return Ok(()),
             };
         }
-    }
-
-    /// Prints events until there were enough, or the connection ends; with the last event seen.
-    fn follow(
-        &self,
-        mut client: Client,
-        left: &mut u64,
-        stop: &Stop,
-        output: &Output,
-    ) -> Result<(End, u64), Failure> {
-        while *left > 0 && !stop.requested() {
-            let received = client.heartbeat_if_due().and_then(|_| client.receive(TURN));
-            match received {
-                Ok(Some(Incoming::Event(event))) => {
-                    *left -= 1;
-                    if let Err(failure) = print_event(&event, output) {
-                        let _ = client.goodbye();
-                        return Err(failure);
-                    }
-                }
-                Ok(Some(Incoming::Goodbye(goodbye))) => {
-                    let error = ClientError::Session(SessionError::Ended(goodbye));
-                    return Ok((End::Lost(error), client.last_event_sequence()));
-                }
-                Ok(_) => {}
-                Err(error) => return Ok((End::Lost(error), client.last_event_sequence())),
-            }
-        }
-        let last = client.last_event_sequence();
-        let _ = client.goodbye();
-        Ok((End::Enough, last))
     }
 
     /// Tries until it succeeds; `None` when somebody wants to stop.
@@ -110,6 +79,31 @@ impl WatchArguments {
         }
         Ok(None)
     }
+}
+
+/// Prints events until there were enough, or the connection ends; with the last event seen.
+fn follow(mut client: Client, left: &mut u64, stop: &Stop, output: &Output) -> Result<(End, u64), Failure> {
+    while *left > 0 && !stop.requested() {
+        let received = client.heartbeat_if_due().and_then(|_| client.receive(TURN));
+        match received {
+            Ok(Some(Incoming::Event(event))) => {
+                *left -= 1;
+                if let Err(failure) = print_event(&event, output) {
+                    let _ = client.goodbye();
+                    return Err(failure);
+                }
+            }
+            Ok(Some(Incoming::Goodbye(goodbye))) => {
+                let error = ClientError::Session(SessionError::Ended(goodbye));
+                return Ok((End::Lost(error), client.last_event_sequence()));
+            }
+            Ok(_) => {}
+            Err(error) => return Ok((End::Lost(error), client.last_event_sequence())),
+        }
+    }
+    let last = client.last_event_sequence();
+    let _ = client.goodbye();
+    Ok((End::Enough, last))
 }
 
 /// False when the next attempt would end like this one.

@@ -107,8 +107,8 @@ impl DemoArguments {
         }
         let findings = self.load(setup, gateway, keys, stop, output)?;
         if stop.requested() {
-            output.line("Stopped before the end: no report.")?;
-            return Ok(true);
+            // Asked to stop, it did: but what was asked of it first was not done.
+            return Err(Failure::operating("stopped before the end: there is no report"));
         }
         let passed = findings.tell(setup, gateway, keys, output)?;
         if !self.once {
@@ -154,7 +154,7 @@ impl DemoArguments {
             operator.join().map_err(|_| Failure::operating("the operator's thread ended by a defect"))?;
         by_client.push((OPERATOR.to_owned(), tally));
         let forged = operator::forge(address, &keys[0].file);
-        self.look(setup, gateway, keys, by_client, forged)
+        look(setup, gateway, keys, by_client, forged)
     }
 
     /// How many commands each client sends: few for the one whose rate is limited, else all alike.
@@ -196,37 +196,36 @@ impl DemoArguments {
         let per_command_ns = all_ns.checked_div(u128::from(self.rate) * u128::from(share)).unwrap_or(0);
         Duration::from_nanos(u64::try_from(per_command_ns).unwrap_or(u64::MAX))
     }
+}
 
-    /// Everything that the report is about, fetched as a user would fetch it.
-    fn look(
-        &self,
-        setup: &Setup,
-        gateway: &Gateway,
-        keys: &[DemoKey],
-        by_client: Vec<(String, Tally)>,
-        forged: Result<Code, String>,
-    ) -> Result<Findings, Failure> {
-        let mut total = Tally::default();
-        for (_, tally) in &by_client {
-            total.add(tally);
-        }
-        let (positions, accounts) = ask_state(gateway.address(), &keys[0], &setup.accounts())?;
-        let directory = &setup.settings.journal.directory;
-        let verification = tollgate_journal::verify(directory, |_| {})
-            .map_err(|error| super::journal::open_failure(&error))?;
-        let side = gateway.side_address();
-        Ok(Findings {
-            total,
-            by_client,
-            forged,
-            positions,
-            accounts,
-            verification,
-            journal: report::JournalCounts::read(directory)?,
-            health: http::get(side, "/readyz", TIMEOUT),
-            metrics: http::get(side, "/metrics", TIMEOUT),
-        })
+/// Everything that the report is about, fetched as a user would fetch it.
+fn look(
+    setup: &Setup,
+    gateway: &Gateway,
+    keys: &[DemoKey],
+    by_client: Vec<(String, Tally)>,
+    forged: Result<Code, String>,
+) -> Result<Findings, Failure> {
+    let mut total = Tally::default();
+    for (_, tally) in &by_client {
+        total.add(tally);
     }
+    let (positions, accounts) = ask_state(gateway.address(), &keys[0], &setup.accounts())?;
+    let directory = &setup.settings.journal.directory;
+    let verification =
+        tollgate_journal::verify(directory, |_| {}).map_err(|error| super::journal::open_failure(&error))?;
+    let side = gateway.side_address();
+    Ok(Findings {
+        total,
+        by_client,
+        forged,
+        positions,
+        accounts,
+        verification,
+        journal: report::JournalCounts::read(directory)?,
+        health: http::get(side, "/readyz", TIMEOUT),
+        metrics: http::get(side, "/metrics", TIMEOUT),
+    })
 }
 
 fn connect(key: &DemoKey, address: SocketAddr) -> Result<Client, Failure> {
