@@ -25,8 +25,6 @@ pub enum SelfTradeMode {
     CancelAggressor,
     /// Both go.
     CancelBoth,
-    /// Both become smaller by what would have traded.
-    Decrement,
 }
 
 /// A trading account at a venue.
@@ -61,7 +59,6 @@ impl AccountSettings {
                 ("cancel_resting", SelfTradeMode::CancelResting),
                 ("cancel_aggressor", SelfTradeMode::CancelAggressor),
                 ("cancel_both", SelfTradeMode::CancelBoth),
-                ("decrement", SelfTradeMode::Decrement),
             ],
         );
         let limits = section.section("limits");

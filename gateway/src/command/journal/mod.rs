@@ -4,6 +4,7 @@ mod entry;
 mod export;
 mod list;
 mod maintain;
+mod replay;
 mod walk;
 
 pub(crate) use maintain::open_failure;
@@ -43,6 +44,11 @@ pub(crate) enum JournalArguments {
     /// gateway uses the journal. What is dropped may hold orders that reached a venue: compare with the venue's own
     /// list of orders before trading goes on.
     Repair(maintain::RepairArguments),
+    /// Make every decision again from the journal alone, and compare.
+    ///
+    /// The same journal and settings give the same decisions, bit for bit. Also checks every digest of the state that
+    /// the journal holds. Exit code 1 when a decision differs.
+    Replay(replay::ReplayArguments),
 }
 
 impl JournalArguments {
@@ -54,6 +60,7 @@ impl JournalArguments {
             Self::Export(export) => export.run(output),
             Self::Stats(stats) => stats.run(output),
             Self::Repair(repair) => repair.run(output),
+            Self::Replay(replay) => replay.run(output),
         }
     }
 }
