@@ -19,7 +19,8 @@ fuzz_target!(|text: &str| {
     match read(text) {
         Ok(settings) => {
             let again = read(settings.describe()).expect("what was read describes itself");
-            assert_eq!(again.describe(), settings.describe());
+            // What was left to its default is given the second time.
+            assert_eq!(again.describe(), settings.describe().replace(" # default", ""));
         }
         Err(errors) => assert!(!errors.as_slice().is_empty() && !errors.to_string().is_empty()),
     }

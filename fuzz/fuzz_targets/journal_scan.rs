@@ -236,10 +236,9 @@ fn examine(directory: &Path) {
                 verification.is_ok_and(|found| found.is_intact()),
                 "what verify calls damaged does not open"
             );
-            assert!(
-                read_to_end && read == records,
-                "read {read} to the end: {read_to_end}; opened {records}"
-            );
+            // Without records there may be a file that was never a segment: opening removes it, a reader cannot.
+            let agreed = read == records && (read_to_end || records == 0);
+            assert!(agreed, "read {read}, to the end: {read_to_end}; opened {records}");
             assert!(planned.is_ok_and(|report| report.damage.is_none()));
             check_recovered(directory, records);
         }

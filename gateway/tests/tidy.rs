@@ -37,7 +37,10 @@ const LINES_MAX: usize = 600;
 
 /// What the hot thread may not do, and what it does instead. Words are compared whole.
 const HOT_BANS: &[(&[&str], &str)] = &[
-    (&["Mutex", "RwLock", "Condvar", "OnceLock", "LazyLock"], "state has one writer: send a message by a lane"),
+    (
+        &["Mutex", "RwLock", "Condvar", "OnceLock", "LazyLock"],
+        "state has one writer: send a message by a lane",
+    ),
     (
         &["format!", "write!", "writeln!", "String", "to_string", "to_owned"],
         "return a code and numbers: whoever reads them makes the words; text is a `Text<N>`",
@@ -47,7 +50,7 @@ const HOT_BANS: &[(&[&str], &str)] = &[
         "count it in `metrics`, or write a record: a cold thread logs",
     ),
     (
-        &["HashMap", "HashSet", "BTreeMap", "BTreeSet", "VecDeque"],
+        &["HashMap", "HashSet", "BTreeMap", "BTreeSet"],
         "use a table of fixed size, as `table.rs` and `dedupe.rs` do",
     ),
     (&["Instant", "SystemTime"], "take the turn's time as an argument: `clock.rs` reads it once a turn"),
@@ -62,14 +65,22 @@ const HOT_BANS: &[(&[&str], &str)] = &[
 const CLOCK: &str = "gateway/src/hot/clock.rs";
 
 /// What allocates: only while the gateway is put together. These functions do that.
-const ALLOCATING: [&str; 8] =
-    ["vec!", "Vec::new", "Vec::with_capacity", "Box::new", "Arc::new", "collect", "to_vec", "into_boxed_slice"];
+const ALLOCATING: [&str; 9] = [
+    "vec!",
+    "Vec::new",
+    "Vec::with_capacity",
+    "VecDeque::new",
+    "VecDeque::with_capacity",
+    "Box::new",
+    "Arc::new",
+    "collect",
+    "to_vec",
+];
 
-/// Functions that run before the first command or after the last, by `file::name`: any `new`, the rules that are
-/// computed from settings, and these.
-const MAY_ALLOCATE: &[&str] = &[
-    // The hash of the whole state is for whoever compares two runs, never in a turn.
-    "gateway/src/hot/orders.rs::hash",
+/// Functions besides `new` that may allocate, as `file::name`: they run in no turn.
+const MAY_ALLOCATE: [&str; 1] = [
+    // For whoever compares the state of two runs.
+    "gateway/src/hot/orders.rs::sorted",
 ];
 
 /// All of it is computed from settings at start.
@@ -263,11 +274,8 @@ fn manifest(path: &str) -> toml::Table {
 fn crates_depend_on_each_other_in_one_direction() {
     let mut failures = Vec::new();
     let workspace = manifest("Cargo.toml");
-    let members: BTreeSet<_> = workspace["workspace"]["members"].as_array().unwrap().iter().collect();
-    let known: BTreeSet<_> = EDGES.iter().map(|(name, _)| toml::Value::from(*name)).collect::<Vec<_>>().into_iter()
-        .map(|name| name.as_str().unwrap().to_owned()).collect();
-    for member in members {
-        if !known.contains(member.as_str().unwrap()) {
+    for member in workspace["workspace"]["members"].as_array().unwrap() {
+        if !CRATES.contains(&member.as_str().unwrap()) {
             failures.push(format!("{member} is a new crate: say in tidy.rs what it may depend on"));
         }
     }
@@ -282,4 +290,259 @@ fn crates_depend_on_each_other_in_one_direction() {
         }
     }
     report(&failures);
+}
+
+/// What a path of a module names, `super` and `self` resolved: `["hot", "risk"]` for `crate::hot::risk`.
+fn resolved(module: &[&str], path: &str) -> Vec<String> {
+    let mut at: Vec<String> = module.iter().map(|part| (*part).to_owned()).collect();
+    for (position, part) in path.split("::").map(str::trim).enumerate() {
+        match part {
+            "crate" | "tollgate_gateway" if position == 0 => at.clear(),
+            "super" => drop(at.pop()),
+            "self" => {}
+            other => at.push(other.to_owned()),
+        }
+    }
+    at
+}
+
+/// The modules of a source of the gateway: `["hot", "risk"]` for `gateway/src/hot/risk.rs`.
+fn module_of(path: &str) -> Vec<&str> {
+    let inner = path.trim_start_matches("gateway/src/").trim_end_matches(".rs");
+    inner.split('/').filter(|part| !["mod", "lib", "main"].contains(part)).collect()
+}
+
+/// The side that each path in the code names, with its offset. Braces are opened: `crate::{cold, hot}` names both.
+fn sides_named(source: &Source) -> Vec<(usize, String)> {
+    let module = module_of(&source.path);
+    let mut named = Vec::new();
+    for head in ["crate", "super", "tollgate_gateway"] {
+        for start in words(&source.code, head) {
+            if source.code[..start].ends_with("super::") {
+                continue;
+            }
+            let rest = &source.code[start..];
+            let is_path = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == ':';
+            let end = rest.find(|letter| !is_path(letter)).unwrap_or(rest.len());
+            let (path, after) = rest.split_at(end);
+            let group = if after.starts_with('{') && path.ends_with("::") {
+                &source.code[start + end..end_of_block(&source.code, start + end)]
+            } else {
+                ""
+            };
+            let members = group.split(['{', '}', ',']);
+            for member in members {
+                let path = format!("{path}{}", member.trim());
+                named.extend(
+                    resolved(&module, path.trim_end_matches(':')).first().map(|side| (start, side.clone())),
+                );
+            }
+        }
+    }
+    named
+}
+
+#[test]
+fn hot_and_cold_never_see_each_other() {
+    let mut failures = Vec::new();
+    for source in sources("gateway/src", true) {
+        if JOINTS.contains(&source.path.as_str()) {
+            continue;
+        }
+        let own = module_of(&source.path).first().copied().unwrap_or_default().to_owned();
+        let forbidden: &[&str] = match own.as_str() {
+            "hot" => &["cold"],
+            "cold" => &["hot"],
+            _ => &["hot", "cold"],
+        };
+        for (offset, side) in sides_named(&source) {
+            if forbidden.contains(&side.as_str()) {
+                failures.push(format!(
+                    "{} names {side}: hot and cold talk by the lanes of link.rs and the counters of metrics.rs; only \
+                     {JOINTS:?} see them",
+                    source.place(offset)
+                ));
+            }
+        }
+    }
+    report(&failures);
+}
+
+#[test]
+fn the_hot_thread_does_nothing_that_is_banned() {
+    let mut failures = Vec::new();
+    for source in sources("gateway/src/hot", false) {
+        for (banned, instead) in HOT_BANS {
+            for word in *banned {
+                if source.path == CLOCK && ["Instant", "SystemTime"].contains(word) {
+                    continue;
+                }
+                let found = words(&source.code, word).map(|at| format!("{} {instead}", source.place(at)));
+                failures.extend(found);
+            }
+        }
+    }
+    report(&failures);
+}
+
+#[test]
+fn the_hot_thread_allocates_only_when_it_is_made() {
+    let mut failures = Vec::new();
+    for source in sources("gateway/src/hot", false) {
+        if source.path == RULES {
+            continue;
+        }
+        for word in ALLOCATING {
+            for at in words(&source.code, word) {
+                let function = function_around(&source.code, at).unwrap_or_default();
+                if function != "new"
+                    && !MAY_ALLOCATE.contains(&format!("{}::{function}", source.path).as_str())
+                {
+                    failures.push(format!(
+                        "{} in `{function}`: reserve it in `new`, with a size from the settings",
+                        source.place(at)
+                    ));
+                }
+            }
+        }
+    }
+    report(&failures);
+}
+
+#[test]
+fn files_are_short() {
+    let mut failures = Vec::new();
+    for folder in CRATES {
+        for source in sources(folder, true).iter().filter(|source| !source.is_test()) {
+            let lines = source.text.lines().count();
+            if lines > LINES_MAX {
+                failures.push(format!(
+                    "{} has {lines} lines, {LINES_MAX} are the limit: give one of its nouns a file of its own",
+                    source.path
+                ));
+            }
+        }
+    }
+    report(&failures);
+}
+
+#[test]
+fn nothing_is_left_for_later_or_taken_on_trust() {
+    let mut failures = Vec::new();
+    for folder in CRATES {
+        for source in sources(folder, true) {
+            let mut check = |word: &str, allowed: bool, instead: &str| {
+                if !allowed {
+                    failures.extend(
+                        words(&source.code, word).map(|at| format!("{} {instead}", source.place(at))),
+                    );
+                }
+            };
+            let path = source.path.as_str();
+            check("todo!", false, "write it, or leave its caller out");
+            check("unimplemented!", false, "write it, or leave its caller out");
+            check(
+                "unsafe",
+                UNSAFE_ALLOWED.contains(&path),
+                "only the modules in tidy.rs have a reason for it",
+            );
+            let ignored = source.code.match_indices("#[ignore").map(|(at, _)| at);
+            if !IGNORE_ALLOWED.contains(&path) {
+                failures.extend(ignored.map(|at| format!("{} make it pass, or remove it", source.place(at))));
+            }
+        }
+    }
+    report(&failures);
+}
+
+#[test]
+fn unwrap_is_for_tests() {
+    let mut failures = Vec::new();
+    for folder in CRATES {
+        for source in sources(folder, false).iter().filter(|source| !source.is_test()) {
+            let calls = words(&source.code, "unwrap").filter(|at| source.code[..*at].ends_with('.'));
+            failures.extend(
+                calls.map(|at| format!("{} return the error, or assert what must hold", source.place(at))),
+            );
+        }
+    }
+    report(&failures);
+}
+
+#[test]
+fn no_text_names_a_machine() {
+    let machines = [["/wo", "rk/"].concat(), ["/tmp/br", "ief"].concat()];
+    let mut paths = Vec::new();
+    for extension in ["rs", "md", "toml", "py", "json"] {
+        files(&root(), extension, &mut paths);
+    }
+    let mut failures = Vec::new();
+    for path in paths {
+        let text = fs::read_to_string(&path).unwrap();
+        for (line, content) in text.lines().enumerate() {
+            for machine in machines.iter().filter(|machine| content.contains(machine.as_str())) {
+                let shown = path.strip_prefix(root()).unwrap().display();
+                failures.push(format!("{shown}:{}: {machine} is there on one machine only", line + 1));
+            }
+        }
+    }
+    report(&failures);
+}
+
+/// The rules above rest on these.
+mod the_rules_themselves {
+    use super::*;
+
+    fn source(path: &str, text: &str) -> Source {
+        let code = blank_test_modules(&blank_comments_and_literals(text));
+        Source { path: path.to_owned(), text: text.to_owned(), code }
+    }
+
+    #[test]
+    fn comments_literals_and_test_modules_do_not_count() {
+        let text = "// Mutex\nlet a = \"Mutex \\\" Mutex\"; let b = r#\"Mutex \" \"#; /* Mutex */ let c = '\"'; \
+                    let d = b'\\''; let e = 'é'; fn f<'a>() {}\n#[cfg(test)]\nmod tests { use Mutex; mod a { Mutex } }\nRwLock";
+        let source = source("gateway/src/hot/risk.rs", text);
+        assert_eq!(words(&source.code, "Mutex").count(), 0, "{}", source.code);
+        assert_eq!(words(&source.code, "RwLock").count(), 1, "{}", source.code);
+        assert_eq!(source.code.len(), text.len());
+    }
+
+    #[test]
+    fn words_are_whole() {
+        assert_eq!(words("log catalog log_at log! log", "log").count(), 3);
+        assert_eq!(words("vec![1] my_vec![1]", "vec!").count(), 1);
+    }
+
+    #[test]
+    fn paths_lead_to_their_side() {
+        let sides = |path: &str, text: &str| -> BTreeSet<String> {
+            sides_named(&source(path, text)).into_iter().map(|(_, side)| side).collect()
+        };
+        let named = |path, text, side: &str| sides(path, text).contains(side);
+        assert!(named("gateway/src/hot/risk.rs", "use crate::cold::door::Door;", "cold"));
+        assert!(named("gateway/src/hot/risk.rs", "use super::super::cold;", "cold"));
+        assert!(named("gateway/src/hot/event_loop/timers.rs", "use super::super::super::cold;", "cold"));
+        assert!(named("gateway/src/hot/risk.rs", "use crate::{link, cold::door};", "cold"));
+        assert!(named("gateway/src/cold/side/mod.rs", "let x = super::super::hot::judge();", "hot"));
+        assert!(named("gateway/src/hot/risk.rs", "use crate::{link, cold::{door, side}};", "cold"));
+        assert!(!named("gateway/src/hot/risk.rs", "use crate::{link, lane};\nfn f() { g(a, cold) }", "cold"));
+        assert!(!named("gateway/src/hot/risk.rs", "use super::orders; use crate::link;", "cold"));
+        assert!(!named("gateway/src/hot/risk.rs", "let hot = 1; let cold = crate::link::lane(hot);", "cold"));
+    }
+
+    #[test]
+    fn the_function_around_is_the_innermost() {
+        let code = "fn new() { fn inner() { vec![] } } fn other() { vec![] }";
+        let found: Vec<_> = words(code, "vec!").map(|at| function_around(code, at)).collect();
+        assert_eq!(found, [Some("inner"), Some("other")]);
+    }
+
+    #[test]
+    fn dependencies_are_found_in_every_table() {
+        let text = "[dependencies]\na = { path = \"x\", package = \"tollgate-config\" }\n[target.'cfg(unix)'.dev-dependencies]\n\
+                    tollgate-journal.workspace = true\n[build-dependencies]\nserde = \"1\"";
+        let found = workspace_dependencies(&text.parse().unwrap());
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), ["config", "journal"]);
+    }
 }
