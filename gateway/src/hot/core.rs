@@ -30,6 +30,18 @@ pub struct LiveQuote {
     pub received_ns: u64,
 }
 
+/// The most events that a session may lack when it is handed over.
+const CATCH_UP_EVENTS: u64 = 256;
+
+/// A question about an order.
+#[derive(Clone, Copy, Default)]
+pub struct Asked {
+    /// When it was asked last; 0 for never.
+    pub at_ns: u64,
+    /// It is not answered yet.
+    pub waiting: bool,
+}
+
 /// A price that did not change is journaled again after this time, so that its age in the journal stays true.
 const PRICE_REFRESH_NS: u64 = 100_000_000;
 
@@ -45,8 +57,6 @@ pub struct VenueLink {
     pub held: Option<VenueReport>,
     /// Places of the request lane that new orders leave free.
     pub reserved: usize,
-    /// Orders whose fate is being asked since the venue came back.
-    pub reconciling: usize,
 }
 
 /// The hot thread's own things, but for the sessions.
@@ -65,8 +75,8 @@ pub struct Core {
     pub recent: Recent,
     /// When an order's request went out, by its slot; 0 once answered.
     pub sent_ns: Box<[u64]>,
-    /// When an order was last asked for, by its slot; 0 for not since.
-    pub asked_ns: Box<[u64]>,
+    /// When an order was last asked for, by its slot.
+    pub asked: Box<[Asked]>,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// The time of this turn, nanoseconds since the Unix epoch; never goes back.
@@ -111,6 +121,10 @@ impl Core {
         let last = self.state.event_sequences[usize::from(client)];
         let next = session.home.next_event_sequence;
         let gate = self.gate(self.journal.next_sequence() - 1);
+        // Each is looked for: what is more than a few is the door's to read from the journal.
+        if last.saturating_sub(next) > CATCH_UP_EVENTS {
+            return false;
+        }
         for wanted in next..=last {
             let Some(event) = self.recent.find(client, wanted) else { return false };
             let event: Event = *event;
@@ -163,7 +177,7 @@ impl Core {
         let Some(slot) = self.state.orders.find(order_id) else { return };
         let order = *self.state.orders.get(slot);
         self.sent_ns[slot as usize] = self.now_ns;
-        self.asked_ns[slot as usize] = 0;
+        self.asked[slot as usize] = Asked::default();
         let venue = self.venue_of(&order);
         self.request(venue, order_id.0, VenueRequest::New(order.terms.venue_order(order_id)));
     }
@@ -180,7 +194,7 @@ impl Core {
     pub fn ask(&mut self, slot: u32) {
         let order = *self.state.orders.get(slot);
         let venue = self.venue_of(&order);
-        self.asked_ns[slot as usize] = self.now_ns;
+        self.asked[slot as usize] = Asked { at_ns: self.now_ns, waiting: true };
         self.request(venue, 0, VenueRequest::Query(order.order_id));
     }
 

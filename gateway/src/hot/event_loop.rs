@@ -18,7 +18,7 @@ use tollgate_protocol::reject::Code;
 use tollgate_protocol::text::Remark;
 
 use super::clock::{Clock, NoProbe, StageProbe};
-use super::core::{Core, LiveQuote, VenueLink};
+use super::core::{Asked, Core, LiveQuote, VenueLink};
 use super::outbox::Outbox;
 use super::pipeline::{self, Taken};
 use super::recent::Recent;
@@ -85,6 +85,7 @@ pub struct Hot {
     stop: StopFlag,
     timers_ns: u64,
     samples_ns: u64,
+    asks_ns: u64,
     heartbeat_timeout_ns: u64,
     frame_timeout_ns: u64,
     stage_sample_every: u32,
@@ -105,7 +106,8 @@ impl Hot {
     /// Puts the parts together. Everything that is ever needed is made here.
     pub fn new(settings: &Settings, parts: HotParts) -> Self {
         let capacity = settings.capacity.open_orders_max;
-        let outbox = settings.capacity.lane_messages + 4 * capacity;
+        // Twice what one cancel, one replace and one question for every open order take: see `Outbox::push`.
+        let outbox = 2 * (settings.capacity.lane_messages + 3 * capacity);
         let slots = capacity + settings.capacity.finished_orders_remembered.max(1);
         let clients = parts.state.rules.clients.len();
         let venues = parts.venues.into_iter().map(|venue| VenueLink {
@@ -114,7 +116,6 @@ impl Hot {
             reports: venue.reports,
             held: None,
             reserved: settings.capacity.lane_reserved,
-            reconciling: 0,
         });
         let session_settings = &settings.sessions;
         let core = Core {
@@ -125,7 +126,7 @@ impl Hot {
             venues: venues.collect(),
             recent: Recent::new(),
             sent_ns: vec![0; slots].into_boxed_slice(),
-            asked_ns: vec![0; slots].into_boxed_slice(),
+            asked: vec![Asked::default(); slots].into_boxed_slice(),
             metrics: parts.metrics,
             now_ns: 0,
         };
@@ -149,6 +150,7 @@ impl Hot {
             stop: parts.stop,
             timers_ns: 0,
             samples_ns: 0,
+            asks_ns: 0,
             heartbeat_timeout_ns: u64::from(session_settings.heartbeat_timeout_ms) * 1_000_000,
             frame_timeout_ns: u64::from(session_settings.frame_timeout_ms) * 1_000_000,
             stage_sample_every: settings.hot.stage_sample_every,
@@ -407,8 +409,10 @@ impl Hot {
                 self.sessions.touch(slot);
             }
         }
+        // Frames that came before the end are served first: the last of them may be a goodbye.
         if reading == Reading::Closed
             && verdict.is_ok()
+            && frames < FRAMES_A_TURN
             && self.sessions.get(slot).is_none_or(|s| s.asking.is_none())
         {
             self.end_session(slot, Some(Code::SessionHeartbeatMissed));

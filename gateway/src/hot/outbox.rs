@@ -23,21 +23,24 @@ impl Outbox {
         lane.free() > self.queue.len() + reserved
     }
 
-    /// True when nothing more fits: only if cancels are repeated without end.
-    #[inline]
-    pub fn is_full(&self) -> bool {
-        self.queue.len() == self.queue.capacity()
-    }
-
-    /// Puts a request at the end. A request that does not fit is left out: it can only be a repeated cancel or
-    /// question, which lose nothing by it.
+    /// Puts a request at the end. Past half of the room, a cancel or a question that waits already is not put there a
+    /// second time: so repeats cannot fill it, and the rest has its room by the sizes of the tables.
     #[inline]
     pub fn push(&mut self, gate: u64, request: VenueRequest) {
-        if self.is_full() {
-            debug_assert!(!matches!(request, VenueRequest::New(_)), "room for new orders is checked before");
+        if self.queue.len() * 2 > self.queue.capacity() && self.waits_already(&request) {
             return;
         }
+        assert!(
+            self.queue.len() < self.queue.capacity(),
+            "an outbox has room for every open order's requests"
+        );
         self.queue.push_back((gate, request));
+    }
+
+    #[cold]
+    fn waits_already(&self, request: &VenueRequest) -> bool {
+        let repeatable = matches!(request, VenueRequest::Cancel(_) | VenueRequest::Query(_));
+        repeatable && self.queue.iter().any(|(_, waiting)| waiting == request)
     }
 
     /// Moves what may go into the lane; returns how many went.
@@ -50,6 +53,10 @@ impl Outbox {
             }
             self.queue.pop_front();
             moved += 1;
+        }
+        if self.queue.is_empty() {
+            // Back to the first place, so that a quiet queue stays in the same few cache lines.
+            self.queue.clear();
         }
         moved
     }

@@ -15,6 +15,9 @@ use super::orders::{Order, Totals};
 use super::sessions::Sessions;
 use crate::record::{Record, ReportRecord, VenueRecord, VenueState};
 
+/// So many open orders are looked through after every answer to a question.
+const FEW_ORDERS: usize = 256;
+
 /// Takes one report of a venue. An error means that the journal has no room: the report must be offered again.
 pub fn take(
     core: &mut Core,
@@ -70,7 +73,11 @@ fn order(
         }
     };
     if matches!(body, ReportBody::Status { .. } | ReportBody::NotFound { .. }) && said.is_ok() {
-        settle(core, venue, slot)?;
+        core.asked[slot as usize].waiting = false;
+        // With many open orders the timer looks instead of every answer.
+        if core.state.orders.open_count() <= FEW_ORDERS {
+            settle(core, venue)?;
+        }
     }
     said
 }
@@ -262,17 +269,17 @@ fn not_found(
     tell(core, sessions, before, ReportKind::Rejected { reason })
 }
 
-/// A question is answered; when it was the last one since the venue came back, the venue is up.
-fn settle(core: &mut Core, venue: usize, slot: u32) -> Result<(), Code> {
-    if core.asked_ns[slot as usize] != 0 {
-        core.asked_ns[slot as usize] = 0;
-        let link = &mut core.venues[venue];
-        link.reconciling = link.reconciling.saturating_sub(1);
+/// When no question about its open orders is left, a venue that came back is up.
+pub fn settle(core: &mut Core, venue: usize) -> Result<(), Code> {
+    if core.state.venues[venue] != VenueState::Reconciling {
+        return Ok(());
     }
-    if core.venues[venue].reconciling == 0 && core.state.venues[venue] == VenueState::Reconciling {
-        set_venue(core, venue, VenueState::Up, Remark::EMPTY)?;
+    let orders = &core.state.orders;
+    let waits = |slot: &u32| core.asked[*slot as usize].waiting && core.venue_of(orders.get(*slot)) == venue;
+    if orders.open_slots().iter().any(waits) {
+        return Ok(());
     }
-    Ok(())
+    set_venue(core, venue, VenueState::Up, Remark::EMPTY)
 }
 
 fn set_venue(core: &mut Core, venue: usize, state: VenueState, reason: Remark) -> Result<(), Code> {
@@ -285,19 +292,13 @@ fn set_venue(core: &mut Core, venue: usize, state: VenueState, reason: Remark) -
 fn connected(core: &mut Core, sessions: &mut Sessions, venue: usize) -> Result<(), Code> {
     lost_in_flight(core, sessions, venue, Remark::truncated("the venue's connection was lost"))?;
     set_venue(core, venue, VenueState::Reconciling, Remark::EMPTY)?;
-    let mut asked = 0;
     for at in 0..core.state.orders.open_count() {
         let slot = core.state.orders.open_slots()[at];
         if core.venue_of(core.state.orders.get(slot)) == venue {
             core.ask(slot);
-            asked += 1;
         }
     }
-    core.venues[venue].reconciling = asked;
-    if asked == 0 {
-        set_venue(core, venue, VenueState::Up, Remark::EMPTY)?;
-    }
-    Ok(())
+    settle(core, venue)
 }
 
 fn disconnected(core: &mut Core, sessions: &mut Sessions, venue: usize, reason: Remark) -> Result<(), Code> {

@@ -10,12 +10,15 @@ use tollgate_protocol::text::Remark;
 use super::Hot;
 use crate::hot::halts::HaltPlace;
 use crate::hot::{reports, risk};
-use crate::record::Origin;
+use crate::record::{Origin, VenueState};
 
 /// How often timers are looked at.
 const TIMERS_NS: u64 = 10_000_000;
 /// An order whose fate is unknown is asked for again after this time.
 const ASK_AGAIN_NS: u64 = 2_000_000_000;
+
+/// How often it is looked for orders to ask for again.
+const ASKS_NS: u64 = 100_000_000;
 
 impl Hot {
     /// What time brings.
@@ -27,7 +30,7 @@ impl Hot {
         self.timers_ns = self.core.now_ns;
         self.end_silent_sessions();
         self.dead_man();
-        self.ask_unknown();
+        self.ask_again();
         self.sample_prices();
         self.watch_journal();
         self.publish_metrics();
@@ -77,27 +80,33 @@ impl Hot {
         }
     }
 
-    /// Asks again for orders whose fate is unknown.
-    fn ask_unknown(&mut self) {
+    /// Asks again for orders whose fate is unknown, and for questions that nobody answered. A venue is up when none is
+    /// left.
+    fn ask_again(&mut self) {
+        let now_ns = self.core.now_ns;
+        if now_ns.saturating_sub(self.asks_ns) < ASKS_NS {
+            return;
+        }
+        self.asks_ns = now_ns;
         let mut unknown = 0;
         for at in 0..self.core.state.orders.open_count() {
             let slot = self.core.state.orders.open_slots()[at];
             let order = self.core.state.orders.get(slot);
-            if order.status != OrderStatus::Unknown {
-                continue;
-            }
-            unknown += 1;
+            let is_unknown = order.status == OrderStatus::Unknown;
+            unknown += u64::from(is_unknown);
             let venue = self.core.venue_of(order);
-            let asked_ns = self.core.asked_ns[slot as usize];
-            let up = self.core.state.venues[venue] != crate::record::VenueState::Down;
-            if up
-                && self.core.now_ns.saturating_sub(asked_ns) > ASK_AGAIN_NS
-                && !self.core.venues[venue].outbox.is_full()
-            {
+            let asked = self.core.asked[slot as usize];
+            let is_up = self.core.state.venues[venue] != VenueState::Down;
+            let is_late = now_ns.saturating_sub(asked.at_ns) > ASK_AGAIN_NS;
+            if is_up && is_late && (is_unknown || asked.waiting) {
                 self.core.ask(slot);
             }
         }
         self.core.metrics.orders_unknown.set(unknown);
+        for venue in 0..self.core.venues.len() {
+            // Without room in the journal the venue stays as it is until there is.
+            let _ = reports::settle(&mut self.core, venue);
+        }
     }
 
     /// Positions are valued at prices that the journal has.
