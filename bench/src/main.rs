@@ -1,2 +1,98 @@
-//! Load generator and benches.
-fn main() {}
+//! Measures the gateway on the machine it runs on, beside what the machine itself can do.
+// Statistics are not orders: ratios and microseconds are shown as floating point.
+#![allow(clippy::float_arithmetic)]
+
+mod latency;
+mod machine;
+mod peer;
+mod serve;
+mod statistics;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tollgate_protocol::event::Durability;
+use tollgate_protocol::mac::MacAlgorithm;
+
+/// Measures the gateway, beside what the machine itself can do.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Signed command to signed acknowledgement over TCP, closed loop, beside a bare echo and a floor, round by round.
+    Latency(latency::Options),
+    /// A server for one of the measurements; started by them.
+    #[command(hide = true)]
+    Serve(serve::Options),
+}
+
+/// The MAC of a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Mac {
+    /// HMAC-SHA256.
+    HmacSha256,
+    /// Keyed BLAKE3.
+    Blake3,
+}
+
+impl Mac {
+    fn algorithm(self) -> MacAlgorithm {
+        match self {
+            Self::HmacSha256 => MacAlgorithm::HmacSha256,
+            Self::Blake3 => MacAlgorithm::Blake3,
+        }
+    }
+
+    fn argument(self) -> &'static str {
+        self.algorithm().name()
+    }
+}
+
+/// A durability class.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Class {
+    /// In the process's memory.
+    None,
+    /// In the page cache.
+    Process,
+    /// On the disk.
+    Disk,
+}
+
+impl Class {
+    fn durability(self) -> Durability {
+        match self {
+            Self::None => Durability::None,
+            Self::Process => Durability::Process,
+            Self::Disk => Durability::Disk,
+        }
+    }
+
+    fn argument(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Process => "process",
+            Self::Disk => "disk",
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        What::Latency(options) => latency::run(&options),
+        What::Serve(options) => serve::run(&options),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Closed-loop latency: gateway, bare echo and floor in turn, ratios paired round by round.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use clap::Args;
+use serde_json::json;
+
+use crate::peer::{EchoClient, GatewayClient, Process, THINK};
+use crate::serve::{CLIENT_CORE, SERVER_CORE, pin};
+use crate::statistics::{Round, Spread};
+use crate::{Class, Mac, machine};
+
+/// What to measure.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Rounds that count; one more is run first and thrown away.
+    #[arg(long, default_value_t = 15)]
+    rounds: usize,
+    /// Commands of a round, and requests of an echo's.
+    #[arg(long, default_value_t = 4000)]
+    commands: usize,
+    /// The session's MAC; without it, both, one after the other.
+    #[arg(long, value_enum)]
+    mac: Option<Mac>,
+    /// The journal's durability class.
+    #[arg(long, value_enum, default_value = "process")]
+    durability: Class,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+const NAMES: [&str; 3] = ["echo", "floor", "gateway"];
+const SHARES: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
+
+/// The rounds of one MAC, by peer in the order of [`NAMES`].
+struct Measured {
+    mac: Mac,
+    rounds: [Vec<Round>; 3],
+    sizes: (usize, usize),
+    steal: u64,
+    inside: Option<f64>,
+}
+
+pub(crate) fn run(options: &Options) -> Result<bool, String> {
+    if options.rounds == 0 || options.commands < 100 {
+        return Err("give one round at least, of 100 commands at least".to_owned());
+    }
+    if core_affinity::get_core_ids().map_or(0, |cores| cores.len()) < 2 {
+        return Err("two cores are needed: one for the server, one for the client".to_owned());
+    }
+    pin(CLIENT_CORE);
+    let macs = options.mac.map_or_else(|| vec![Mac::HmacSha256, Mac::Blake3], |mac| vec![mac]);
+    let mut documents = Vec::new();
+    for mac in macs {
+        let measured = measure(options, mac)?;
+        if options.json {
+            documents.push(document(&measured));
+        } else {
+            print(options, &measured);
+        }
+    }
+    if options.json {
+        let machine: serde_json::Map<_, _> =
+            machine::describe().into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+        println!(
+            "{}",
+            json!({ "machine": machine, "durability": options.durability.argument(), "runs": documents })
+        );
+    }
+    Ok(true)
+}
+
+fn measure(options: &Options, mac: Mac) -> Result<Measured, String> {
+    let durability = ["--durability", options.durability.argument()];
+    let gateway = Process::start(&["gateway", durability[0], durability[1]])?;
+    let mut client = GatewayClient::connect(gateway.address, mac.algorithm())?;
+    client.round(options.commands / 10)?;
+    let (request, answer) = client.sizes;
+    gateway.pause();
+    let (request_text, answer_text) = (request.to_string(), answer.to_string());
+    let sizes = ["--request-bytes", &request_text, "--answer-bytes", &answer_text, "--mac", mac.argument()];
+    let start = |name: &'static str| {
+        let mut arguments = vec![name];
+        arguments.extend(sizes);
+        let process = Process::start(&arguments)?;
+        let client = EchoClient::connect(process.address, request, answer)?;
+        process.pause();
+        Ok::<_, String>((process, client))
+    };
+    let mut echoes = [start("echo")?, start("floor")?];
+
+    let steal = machine::steal();
+    let mut rounds = [Vec::new(), Vec::new(), Vec::new()];
+    for round in 0..=options.rounds {
+        for peer in order()? {
+            let latencies = if peer == 2 {
+                gateway.go_on();
+                let latencies = client.round(options.commands)?;
+                gateway.pause();
+                latencies
+            } else {
+                let (process, client) = &mut echoes[peer];
+                process.go_on();
+                let latencies = client.round(options.commands)?;
+                process.pause();
+                latencies
+            };
+            if round > 0 {
+                rounds[peer].push(Round::new(latencies));
+            }
+        }
+        eprint!("\r{}: round {round} of {}", mac.argument(), options.rounds);
+    }
+    eprintln!();
+    let steal = machine::steal() - steal;
+    gateway.go_on();
+    let inside = median_inside(gateway.side);
+    Ok(Measured { mac, rounds, sizes: (request, answer), steal, inside })
+}
+
+/// The three peers in random order.
+fn order() -> Result<[usize; 3], String> {
+    let mut random = [0; 1];
+    getrandom::fill(&mut random).map_err(|error| error.to_string())?;
+    Ok([[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]][usize::from(random[0]) % 6])
+}
+
+/// The gateway's own median, from its histogram, in microseconds: the bound of the bucket that it lies in.
+fn median_inside(side: SocketAddr) -> Option<f64> {
+    let mut stream = TcpStream::connect(side).ok()?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page).ok()?;
+    let buckets: Vec<(f64, f64)> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("tollgate_command_latency_seconds_bucket{le=\""))
+        .filter_map(|line| line.split_once("\"} "))
+        .filter_map(|(bound, count)| Some((bound.parse().ok()?, count.parse().ok()?)))
+        .collect();
+    let total = buckets.last()?.1;
+    buckets.iter().find(|(_, count)| *count * 2.0 >= total).map(|(bound, _)| bound * 1e6)
+}
+
+fn spread(rounds: &[Round], share: f64) -> Spread {
+    Spread::of(rounds.iter().map(|round| round.percentile(share)))
+}
+
+/// The ratio of a peer to the echo, round by round.
+fn ratio(measured: &Measured, peer: usize, share: f64) -> Spread {
+    let pairs = measured.rounds[peer].iter().zip(&measured.rounds[0]);
+    Spread::of(pairs.map(|(one, echo)| one.percentile(share) / echo.percentile(share)))
+}
+
+/// Goals of the first release, and goals: p50 and p99 against the echo.
+fn goals(mac: Mac) -> [(&'static str, f64, f64, f64); 2] {
+    match mac {
+        Mac::HmacSha256 => [("p50", 0.5, 1.6, 1.4), ("p99", 0.99, 1.75, 1.45)],
+        Mac::Blake3 => [("p50", 0.5, 1.3, 1.15), ("p99", 0.99, 1.4, 1.2)],
+    }
+}
+
+fn print(options: &Options, measured: &Measured) {
+    for (name, value) in machine::describe() {
+        println!("{name:<11}{value}");
+    }
+    println!(
+        "pinned     server on core {SERVER_CORE}, client and cold threads on core {CLIENT_CORE}; both spin"
+    );
+    println!(
+        "command    new order, limit IOC far from the market: checked, journaled, sent, cancelled by the venue"
+    );
+    println!("journal    {}", options.durability.argument());
+    println!("MAC        {}, both ways", measured.mac.argument());
+    println!("messages   {} bytes there, {} back", measured.sizes.0, measured.sizes.1);
+    println!(
+        "rounds     {} of {} requests, {} µs of thought between",
+        options.rounds,
+        options.commands,
+        THINK.as_micros()
+    );
+    println!("steal      {} ms in all\n", measured.steal * 10);
+    println!("{:<9}{:>22}{:>22}{:>22}{:>12}{:>12}", "µs", "p50", "p90", "p99", "p99.9*", "max*");
+    for (peer, name) in NAMES.iter().enumerate() {
+        print!("{name:<9}");
+        for (at, (_, share)) in SHARES.iter().enumerate() {
+            let it = spread(&measured.rounds[peer], *share);
+            if at < 3 {
+                print!("{:>22}", format!("{:.2} ({:.2}–{:.2})", it.median, it.low, it.high));
+            } else {
+                print!("{:>12}", format!("{:.1}", it.median));
+            }
+        }
+        println!();
+    }
+    println!("* printed, not claimed: a shared machine cannot defend them\n");
+    for (peer, name) in NAMES.iter().enumerate().skip(1) {
+        for (label, share, first, goal) in goals(measured.mac) {
+            let it = ratio(measured, peer, share);
+            let verdict = match peer {
+                2 if it.median <= goal => format!("  goal {goal} met"),
+                2 if it.median <= first => format!("  first release {first} met, goal {goal} not met"),
+                2 => format!("  first release {first} NOT met"),
+                _ => String::new(),
+            };
+            println!("{name:<9}{label} {:.3} × echo ({:.3}–{:.3}){verdict}", it.median, it.low, it.high);
+        }
+    }
+    let wire = spread(&measured.rounds[2], 0.5).median - spread(&measured.rounds[0], 0.5).median;
+    let inside = measured.inside.map_or_else(|| "unknown".to_owned(), |inside| format!("≤ {inside:.1} µs"));
+    println!(
+        "\nthe gateway's own histogram says p50 {inside} for a turn; the client saw {wire:.2} µs above the echo"
+    );
+    println!("every command was acknowledged once, every MAC was right\n");
+}
+
+fn document(measured: &Measured) -> serde_json::Value {
+    let peers: serde_json::Map<_, _> = NAMES
+        .iter()
+        .enumerate()
+        .map(|(peer, name)| {
+            let figures: serde_json::Map<_, _> = SHARES
+                .iter()
+                .map(|(label, share)| ((*label).to_owned(), spread(&measured.rounds[peer], *share).json()))
+                .collect();
+            ((*name).to_owned(), json!(figures))
+        })
+        .collect();
+    json!({
+        "mac": measured.mac.argument(),
+        "request_bytes": measured.sizes.0,
+        "answer_bytes": measured.sizes.1,
+        "steal_ms": measured.steal * 10,
+        "microseconds": peers,
+        "gateway_over_echo": { "p50": ratio(measured, 2, 0.5).json(), "p99": ratio(measured, 2, 0.99).json() },
+        "floor_over_echo": { "p50": ratio(measured, 1, 0.5).json(), "p99": ratio(measured, 1, 0.99).json() },
+    })
+}

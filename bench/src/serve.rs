@@ -1,0 +1,165 @@
+//! The servers that are measured: the gateway, a bare echo, and an echo that does what no gateway can leave out.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use tollgate_config::{FeedSettings, Idle, KeySettings, PaperFaults, Scopes, Settings, VenueKind};
+use tollgate_gateway::gateway::{Gateway, StartOptions};
+use tollgate_protocol::logon::{Credential, Secret};
+use tollgate_protocol::mac::{FrameMac, TAG_BYTES};
+use tollgate_protocol::text::{KeyId, Text};
+
+use crate::{Class, Mac};
+
+/// The core of the thread that is measured; everything else is kept to the other one.
+pub(crate) const SERVER_CORE: usize = 0;
+/// The core of the client, and of the gateway's cold threads.
+pub(crate) const CLIENT_CORE: usize = 1;
+/// A secret for this machine's loopback alone, for as long as a measurement runs.
+const SECRET: [u8; 32] = *b"a secret of the benchmark alone.";
+/// Bytes that the floor copies its records into.
+const FLOOR_BYTES: usize = 64 << 20;
+
+/// Which server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Server {
+    /// The gateway.
+    Gateway,
+    /// Reads a request, writes an answer.
+    Echo,
+    /// The same with the MAC checked, an answer signed, and a record copied.
+    Floor,
+}
+
+/// How to serve.
+#[derive(Args)]
+pub(crate) struct Options {
+    #[arg(value_enum)]
+    server: Server,
+    #[arg(long, value_enum, default_value = "hmac-sha256")]
+    mac: Mac,
+    #[arg(long, value_enum, default_value = "process")]
+    durability: Class,
+    #[arg(long, default_value_t = 0)]
+    request_bytes: usize,
+    #[arg(long, default_value_t = 0)]
+    answer_bytes: usize,
+}
+
+pub(crate) fn credential() -> Credential {
+    Credential::Hmac(Secret::new(SECRET.to_vec()))
+}
+
+pub(crate) fn pin(core: usize) {
+    core_affinity::set_for_current(core_affinity::CoreId { id: core });
+}
+
+/// Serves until the client's end of standard input closes.
+pub(crate) fn run(options: &Options) -> Result<bool, String> {
+    match options.server {
+        Server::Gateway => gateway(options),
+        Server::Echo | Server::Floor => echo(options).map(|()| true).map_err(|error| error.to_string()),
+    }
+}
+
+fn settings(directory: &Path, durability: Class) -> Result<Settings, String> {
+    let text = directory.display().to_string();
+    let environment = move |name: &str| (name == "TOLLGATE_DIRECTORY").then(|| text.clone());
+    let mut settings = Settings::parse(tollgate_config::DEMO, Path::new("/"), &environment)
+        .map_err(|errors| errors.to_string())?;
+    for venue in &mut settings.venues {
+        let VenueKind::Paper(paper) = &mut venue.kind;
+        paper.latency_ms_max = 0;
+        paper.faults = PaperFaults::default();
+        paper.feed = FeedSettings::Synthetic { interval_ms: 100, volatility_ppm: 0, spread_ticks: 1 };
+        paper.ledger_file = None;
+    }
+    settings.hot.core = Some(SERVER_CORE);
+    settings.hot.idle = Idle::Spin;
+    settings.journal.durability = durability.durability();
+    settings.journal.segment_bytes = 64 << 20;
+    settings.sessions.heartbeat_timeout_ms = 3_600_000;
+    settings.risk.firm.orders_per_second = u32::MAX;
+    settings.keys = vec![KeySettings {
+        key_id: KeyId::truncated("bench"),
+        client: 0,
+        verifier: credential().verifier().ok_or("the secret is unusable")?,
+        scopes: Scopes { trade: true, read: true, ..Scopes::default() },
+        accounts: None,
+        symbols: None,
+        expires_at_ns: None,
+        revoked: false,
+        created: Text::EMPTY,
+    }];
+    Ok(settings)
+}
+
+fn gateway(options: &Options) -> Result<bool, String> {
+    // Every thread inherits this; the hot one then pins itself to its own core.
+    pin(CLIENT_CORE);
+    let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let settings = settings(directory.path(), options.durability)?;
+    let gateway = Gateway::start(settings, StartOptions::default()).map_err(|error| error.to_string())?;
+    while gateway.metrics().venues[0].state.get() != 2 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    println!("{} {}", gateway.address(), gateway.side_address());
+    // Until whoever started this closes the other end.
+    let _ = io::stdin().read(&mut [0]);
+    gateway.stop().map_err(|error| error.to_string())?;
+    Ok(true)
+}
+
+fn echo(options: &Options) -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    println!("{0} {0}", listener.local_addr()?);
+    pin(SERVER_CORE);
+    let (mut stream, _) = listener.accept()?;
+    stream.set_nodelay(true)?;
+    stream.set_nonblocking(true)?;
+    let mut request = vec![0; options.request_bytes];
+    let mut answer = vec![0; options.answer_bytes];
+    let mac = FrameMac::new(options.mac.algorithm(), &SECRET);
+    let mut records = vec![1_u8; FLOOR_BYTES];
+    let mut at = 0;
+    while read_spinning(&mut stream, &mut request)? {
+        if options.server == Server::Floor {
+            work(&mac, &request, &mut answer, &mut records, &mut at);
+        }
+        stream.write_all(&answer)?;
+    }
+    Ok(())
+}
+
+/// What no gateway can leave out: a MAC to check, a MAC to make, a record to keep.
+fn work(mac: &FrameMac, request: &[u8], answer: &mut [u8], records: &mut [u8], at: &mut usize) {
+    let (covered, tag) = request.split_at(request.len() - TAG_BYTES);
+    let is_right = tag.first_chunk().is_some_and(|tag| mac.verify(covered, tag));
+    std::hint::black_box(is_right);
+    if *at + covered.len() > records.len() {
+        *at = 0;
+    }
+    records[*at..*at + covered.len()].copy_from_slice(covered);
+    *at += covered.len();
+    let (covered, tag) = answer.split_at_mut(answer.len() - TAG_BYTES);
+    if let Some(tag) = tag.first_chunk_mut() {
+        mac.sign(covered, tag);
+    }
+}
+
+/// Reads a whole message without ever sleeping; false when the other side is gone.
+pub(crate) fn read_spinning(stream: &mut TcpStream, message: &mut [u8]) -> io::Result<bool> {
+    let mut filled = 0;
+    while filled < message.len() {
+        match stream.read(&mut message[filled..]) {
+            Ok(0) => return Ok(false),
+            Ok(length) => filled += length,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::hint::spin_loop(),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
+}

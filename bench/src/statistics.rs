@@ -1,0 +1,52 @@
+//! Percentiles of a round, and medians of rounds.
+
+/// A round's latencies, in nanoseconds, sorted.
+pub(crate) struct Round(Vec<u64>);
+
+impl Round {
+    pub(crate) fn new(mut latencies: Vec<u64>) -> Self {
+        latencies.sort_unstable();
+        Self(latencies)
+    }
+
+    /// The value below which `share` of the round lies, in microseconds.
+    pub(crate) fn percentile(&self, share: f64) -> f64 {
+        let at = ((self.0.len() as f64 * share).ceil() as usize).clamp(1, self.0.len()) - 1;
+        self.0[at] as f64 / 1000.0
+    }
+}
+
+/// Median and quartiles of one figure over the rounds.
+#[derive(Clone, Copy)]
+pub(crate) struct Spread {
+    pub(crate) low: f64,
+    pub(crate) median: f64,
+    pub(crate) high: f64,
+}
+
+impl Spread {
+    pub(crate) fn of(values: impl Iterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.collect();
+        values.sort_by(f64::total_cmp);
+        let at = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
+        Self { low: at(0.25), median: at(0.5), high: at(0.75) }
+    }
+
+    pub(crate) fn json(self) -> serde_json::Value {
+        serde_json::json!({ "p25": self.low, "median": self.median, "p75": self.high })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_of_the_sorted_round() {
+        let round = Round::new((1..=100).rev().map(|value| value * 1000).collect());
+        let shares = [0.5, 0.99, 1.0].map(|share| round.percentile(share) as u64);
+        assert_eq!(shares, [50, 99, 100]);
+        let spread = Spread::of([3.0, 1.0, 2.0, 5.0, 4.0].into_iter());
+        assert_eq!([spread.low, spread.median, spread.high].map(|it| it as u64), [2, 3, 4]);
+    }
+}
