@@ -52,6 +52,17 @@ pub enum RecoveryError {
         /// The record.
         sequence: u64,
     },
+    /// More orders are open than the settings have room for.
+    #[error(
+        "record {sequence} of the journal opens one order more than capacity.open_orders_max = {limit}: set it to what \
+         it was when the journal was written, or higher"
+    )]
+    OrdersTooMany {
+        /// The record.
+        sequence: u64,
+        /// The settings' limit.
+        limit: usize,
+    },
     /// The state differs from the one that ran.
     #[error(
         "the state rebuilt from the journal differs from the one that ran at record {sequence}: the journal or the \
@@ -112,6 +123,12 @@ impl Recovery {
     /// Takes a record of the journal; gives it back as the present settings number it.
     pub fn take(&mut self, record: &tollgate_journal::Record<'_>) -> Result<Record, RecoveryError> {
         let decoded = self.read(record)?;
+        let opens = matches!(&decoded, Record::Child(_))
+            || matches!(&decoded, Record::Intent(intent) if matches!(intent.effect, Effect::Order(_)));
+        if opens && !self.state.orders.has_room(0) {
+            let limit = self.state.orders.open_count();
+            return Err(RecoveryError::OrdersTooMany { sequence: record.sequence, limit });
+        }
         self.state.apply(record.sequence, record.time_ns, &decoded);
         self.check(record.sequence, &decoded)?;
         Ok(decoded)

@@ -194,6 +194,9 @@ impl Core {
     pub fn ask(&mut self, slot: u32) {
         let order = *self.state.orders.get(slot);
         let venue = self.venue_of(&order);
+        if self.venues[venue].outbox.is_busy() {
+            return;
+        }
         self.asked[slot as usize] = Asked { at_ns: self.now_ns, waiting: true };
         self.request(venue, 0, VenueRequest::Query(order.order_id));
     }
@@ -203,7 +206,7 @@ impl Core {
         for at in 0..self.state.orders.open_count() {
             let slot = self.state.orders.open_slots()[at];
             let order = *self.state.orders.get(slot);
-            if order.order_id.0 < sequence && sweeps(intent, &order) {
+            if order.cancel_sequence == sequence && sweeps(intent, &order) {
                 let venue = self.venue_of(&order);
                 self.request(venue, sequence, VenueRequest::Cancel(order.order_id));
             }
@@ -224,15 +227,26 @@ impl Core {
         {
             from = next;
             self.refresh_price(instrument.0);
-            let Some(terms) = judge::closing_terms(&self.state, account, instrument) else { continue };
-            if !self.state.orders.has_room(0) {
-                return;
+            // A position larger than one market order may be takes several.
+            while let Some(terms) = judge::closing_terms(&self.state, account, instrument) {
+                if !self.state.orders.has_room(0) {
+                    return;
+                }
+                let child =
+                    Child { client: intent.client, command_id: intent.command.command_id, parent, terms };
+                match self.commit(Room::Reserved, &Record::Child(child)) {
+                    Ok(sequence) => self.request_new(OrderId(sequence)),
+                    Err(_) => return,
+                }
             }
-            let child = Child { client: intent.client, command_id: intent.command.command_id, parent, terms };
-            match self.commit(Room::Reserved, &Record::Child(child)) {
-                Ok(sequence) => self.request_new(OrderId(sequence)),
-                Err(_) => return,
-            }
+        }
+    }
+
+    /// Sends a cancel, unless one for the order was on its way before.
+    pub fn request_cancel(&mut self, sequence: u64, order_id: OrderId) {
+        let slot = self.state.orders.find(order_id);
+        if slot.is_some_and(|slot| self.state.orders.get(slot).cancel_sequence == sequence) {
+            self.request_about(sequence, order_id, VenueRequest::Cancel(order_id));
         }
     }
 
@@ -256,9 +270,7 @@ impl Core {
             Intent { client, origin, event_sequence: 0, content_hash: 0, authority, command, effect };
         let sequence = self.commit(Room::Reserved, &Record::Intent(intent))?;
         match effect {
-            Effect::Cancel(order_id) => {
-                self.request_about(sequence, order_id, VenueRequest::Cancel(order_id));
-            }
+            Effect::Cancel(order_id) => self.request_cancel(sequence, order_id),
             Effect::Sweep { .. } => self.route_sweep(sequence, &intent),
             Effect::Order(_) | Effect::Replace { .. } => {}
         }

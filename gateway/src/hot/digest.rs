@@ -32,7 +32,7 @@ pub fn order(order: &Order, hash: &mut impl FnMut(&[u8])) {
         order.filled_steps,
     ];
     numbers.iter().chain(&totals).for_each(|number| hash(&number.to_le_bytes()));
-    for number in [terms.expire_at_ns, terms.position_ticket, order.venue_order_id] {
+    for number in [terms.expire_at_ns, terms.position_ticket, order.venue_order_id, order.cancel_sequence] {
         hash(&number.to_le_bytes());
     }
 }

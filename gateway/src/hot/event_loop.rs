@@ -36,6 +36,9 @@ const FRAMES_A_TURN: usize = 64;
 /// Reports of one venue in one turn.
 const REPORTS_A_TURN: usize = 256;
 
+/// How many milliseconds the end waits for the disk, at most.
+const END_WAITS: usize = 1000;
+
 /// Ends the loop from outside.
 pub type StopFlag = Arc<AtomicBool>;
 
@@ -86,6 +89,7 @@ pub struct Hot {
     timers_ns: u64,
     samples_ns: u64,
     asks_ns: u64,
+    published_ns: u64,
     heartbeat_timeout_ns: u64,
     frame_timeout_ns: u64,
     stage_sample_every: u32,
@@ -95,6 +99,8 @@ pub struct Hot {
     /// By client: its dead man's switch has acted, until it is heard again.
     dead: Box<[bool]>,
     journal_failed: bool,
+    /// The watermark that the last write went by.
+    written_durable: u64,
     stopping: bool,
     /// Commands of this turn.
     commands_in_turn: usize,
@@ -151,6 +157,7 @@ impl Hot {
             timers_ns: 0,
             samples_ns: 0,
             asks_ns: 0,
+            published_ns: 0,
             heartbeat_timeout_ns: u64::from(session_settings.heartbeat_timeout_ms) * 1_000_000,
             frame_timeout_ns: u64::from(session_settings.frame_timeout_ms) * 1_000_000,
             stage_sample_every: settings.hot.stage_sample_every,
@@ -158,6 +165,7 @@ impl Hot {
             heard_ns: vec![0; clients].into_boxed_slice(),
             dead: vec![false; clients].into_boxed_slice(),
             journal_failed: false,
+            written_durable: 0,
             stopping: false,
             commands_in_turn: 0,
             slept: false,
@@ -239,7 +247,8 @@ impl Hot {
         for event in &self.events {
             let Some(slot) = Sessions::slot_of(event.token()) else { continue };
             let Some(session) = self.sessions.get(slot) else { continue };
-            session.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+            session.read_closed |= event.is_read_closed() || event.is_error();
+            session.readable |= event.is_readable() || session.read_closed;
             if event.is_writable() && session.blocked {
                 session.blocked = false;
                 self.sessions.touch(slot);
@@ -261,12 +270,12 @@ impl Hot {
             self.bell.sleeping(false);
             return Duration::ZERO;
         }
-        if self.core.durability == Durability::Disk && self.waits_for_disk() {
-            let before = self.core.journal.durable_sequence();
-            if self.core.journal.request_watermark_wake() != before {
-                self.bell.sleeping(false);
-                return Duration::ZERO;
-            }
+        // What became durable since the last write may go now; what becomes so later rings.
+        if self.core.durability == Durability::Disk
+            && self.core.journal.request_watermark_wake() != self.written_durable
+        {
+            self.bell.sleeping(false);
+            return Duration::ZERO;
         }
         self.core.metrics.parked.set(1);
         PARK
@@ -282,10 +291,6 @@ impl Hot {
     fn waits_for_lane(&self) -> bool {
         let durable = self.core.journal.durable_sequence();
         self.core.venues.iter().any(|venue| venue.outbox.is_ready(durable) && venue.requests.free() > 0)
-    }
-
-    fn waits_for_disk(&self) -> bool {
-        self.core.journal.durable_sequence() + 1 < self.core.journal.next_sequence()
     }
 
     /// Sessions that begin, keys that end, the end of the process.
@@ -435,6 +440,7 @@ impl Hot {
     #[inline]
     fn write_sessions(&mut self) {
         let durable = self.core.journal.durable_sequence();
+        self.written_durable = durable;
         if self.core.durability == Durability::Disk {
             self.touch_released();
         }
@@ -512,6 +518,18 @@ impl Hot {
         self.to_cold.ring();
     }
 
+    /// What was promised to be on the disk is told if it gets there soon.
+    fn wait_for_disk(&self) {
+        for _ in 0..END_WAITS {
+            if self.core.journal.durable_sequence() + 1 >= self.core.journal.next_sequence()
+                || self.journal_failed
+            {
+                return;
+            }
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+    }
+
     /// The last turn: every session hears goodbye, and what may go, goes.
     fn end(&mut self) {
         for at in 0..self.sessions.active().len() {
@@ -523,6 +541,7 @@ impl Hot {
         }
         self.core.flush_outboxes();
         self.core.journal.publish();
+        self.wait_for_disk();
         let durable = self.core.journal.durable_sequence();
         while let Some(slot) = self.sessions.next_dirty() {
             if let Some(session) = self.sessions.get(slot) {

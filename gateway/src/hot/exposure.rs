@@ -1,7 +1,7 @@
 //! Positions, working orders and results: per account and instrument, per client and instrument, and summed for
 //! every owner of limits. All in integers, kept from reports alone.
 
-use tollgate_protocol::command::Side;
+use tollgate_protocol::command::{OrderType, Side};
 use tollgate_protocol::money::Money;
 
 use super::orders::Order;
@@ -42,6 +42,8 @@ pub struct Cell {
     pub reduce_buy_steps: i64,
     /// Of them, reduce-only sells.
     pub reduce_sell_steps: i64,
+    /// Of the working orders, those that close at the market: reduce-only market orders, in steps.
+    pub closing_steps: i64,
     /// What the open position cost: ticks × steps, with the position's sign.
     pub cost: i128,
     /// Result of closed quantity since the daily reset, after fees.
@@ -67,12 +69,20 @@ impl Cell {
         }
     }
 
-    /// How much an order of `side` reduces even if every working order of its side is filled first, in steps.
+    /// What is left to close beside the market orders that are closing it already, in steps. Resting reduce-only
+    /// orders do not count: they may never fill, and their venue lets nothing reduce-only flip a position.
+    #[inline]
+    pub fn closable(&self) -> i64 {
+        (self.position.saturating_abs() - self.closing_steps).max(0)
+    }
+
+    /// How much an order of `side` reduces even if every working order of its side is filled first, in steps; below 0
+    /// when those would already flip the position.
     #[inline]
     pub fn surely_reducing(&self, side: Side) -> i64 {
         match side {
-            Side::Sell => (self.position - self.sell_steps).max(0),
-            Side::Buy => (-self.position - self.buy_steps).max(0),
+            Side::Sell => self.position - self.sell_steps,
+            Side::Buy => -self.position - self.buy_steps,
         }
     }
 
@@ -255,6 +265,9 @@ impl Exposure {
             *working += steps;
             if terms.reduce_only {
                 *reducing += steps;
+                if terms.order_type == OrderType::Market {
+                    cell.closing_steps += steps;
+                }
             }
         }
         let unit = rules.instruments[usize::from(instrument)].instrument.unit_value;
@@ -322,6 +335,9 @@ impl Exposure {
                 totals.realised = totals.realised.saturating_add(realised);
             }
             self.revalue(at, owners, mark, unit);
+            for owner in owners {
+                self.totals[*owner].touch_peak();
+            }
         }
     }
 
@@ -343,6 +359,8 @@ impl Exposure {
                 self.revalue(first + party, &[client], mark, unit);
             }
         }
+        // Only now: in between, sums are those of a moment that never was.
+        self.totals.iter_mut().for_each(Totals::touch_peak);
     }
 
     fn revalue(&mut self, at: usize, owners: &[usize], mark: Mark, unit: Money) {
@@ -355,7 +373,6 @@ impl Exposure {
             totals.net = totals.net.saturating_add(new.net.saturating_sub(old.net));
             totals.unrealised =
                 totals.unrealised.saturating_add(new.unrealised.saturating_sub(old.unrealised));
-            totals.touch_peak();
         }
     }
 
@@ -384,6 +401,7 @@ impl Exposure {
             ] {
                 hash(&number.to_le_bytes());
             }
+            hash(&cell.closing_steps.to_le_bytes());
             for number in
                 [cell.cost, cell.realised.0, cell.value.gross.0, cell.value.net.0, cell.value.unrealised.0]
             {

@@ -73,13 +73,14 @@ pub fn scope(grant: &Grant, action: &Action) -> Result<(), Reject> {
     if allowed { Ok(()) } else { Err(Reject::new(Code::ScopeNotAllowed, Owner::Client)) }
 }
 
-/// Deadline, and clocks that differ too much. A deadline never stops a cancel, a close or a halt that reached us.
+/// Deadline, and clocks that differ too much. Neither stops a cancel, a close or a halt that reached us.
 #[inline]
 fn on_time(state: &State, command: &Command, now_ns: u64) -> Result<(), Reject> {
     let seconds =
         |nanoseconds: u64| Decimal::new(i64::try_from(nanoseconds / 1_000_000).unwrap_or(i64::MAX), 3);
     let ahead_ns = command.created_at_ns.saturating_sub(now_ns);
-    if ahead_ns > state.rules.clock_difference_ns {
+    let opens = matches!(command.action, Action::New(_) | Action::Replace(_));
+    if opens && ahead_ns > state.rules.clock_difference_ns {
         let limit = seconds(state.rules.clock_difference_ns);
         return Err(Reject::limit(Code::CommandFromFuture, Owner::Gateway, seconds(ahead_ns), limit));
     }
@@ -178,12 +179,20 @@ fn target<'a>(state: &'a State, asker: Asker<'_>, target: Target) -> Result<&'a 
         Target::Command(command_id) => state.orders.find_command(asker.client, command_id),
     };
     let order = slot.map(|slot| state.orders.get(slot));
-    let order = order.filter(|order| order.client == asker.client || asker.grant.operate);
+    let order = order.filter(|order| may_see(state, asker, order));
     let order = order.ok_or(Reject::new(Code::OrderUnknown, Owner::Client))?;
     if order.status.is_final() {
         return Err(Reject::new(Code::OrderFinal, Owner::Gateway));
     }
     Ok(order)
+}
+
+/// True when the order is the client's own, or the key operates, on an account and a symbol of the key.
+#[inline]
+pub fn may_see(state: &State, asker: Asker<'_>, order: &Order) -> bool {
+    let own = order.client == asker.client || asker.grant.operate;
+    let account = asker.grant.accounts >> order.terms.account.0 & 1 == 1;
+    own && account && (asker.grant.operate || may_trade(state, asker, order.terms.instrument.0))
 }
 
 #[inline]
@@ -308,7 +317,8 @@ fn reachable(state: &State, account: AccountIndex) -> Result<(), Reject> {
     Ok(())
 }
 
-/// The order that closes what is left of a position, beside the reduce-only orders that work already.
+/// The order that closes what is left of a position beside the closes that work already: as much of it as the
+/// instrument takes in one market order.
 pub fn closing_terms(
     state: &State,
     account: AccountIndex,
@@ -316,7 +326,10 @@ pub fn closing_terms(
 ) -> Option<OrderTerms> {
     let cell = state.exposure.account(account.0, instrument.0);
     let side = if cell.position > 0 { Side::Sell } else { Side::Buy };
-    let quantity_steps = cell.reducible(side);
+    let rules = &state.rules.instruments[usize::from(instrument.0)].instrument;
+    let largest =
+        [rules.quantity_maximum, rules.market_quantity_maximum].into_iter().filter(|steps| *steps != 0).min();
+    let quantity_steps = cell.closable().min(largest.unwrap_or(i64::MAX));
     let mark = state.exposure.marks[usize::from(instrument.0)];
     (quantity_steps > 0).then_some(OrderTerms {
         account,
@@ -345,7 +358,10 @@ fn optional_instrument(
 }
 
 fn cancel_all(state: &State, asker: Asker<'_>, command: &Command, scope: Scope) -> Result<Effect, Reject> {
-    let every = command.account.is_empty() && asker.grant.accounts.count_ones() != 1;
+    // Without a name, every account of the client; a key that has not all of them must say which it means.
+    let whole = state.rules.clients[usize::from(asker.client)].accounts;
+    let every =
+        command.account.is_empty() && asker.grant.accounts & whole == whole && whole.count_ones() != 1;
     let account = if every { None } else { Some(account(state, asker, command)?) };
     let client = (!asker.grant.operate).then_some(asker.client);
     let instrument = optional_instrument(state, asker, scope)?;
@@ -354,6 +370,9 @@ fn cancel_all(state: &State, asker: Asker<'_>, command: &Command, scope: Scope) 
 
 fn close_all(state: &State, asker: Asker<'_>, command: &Command, scope: Scope) -> Result<Effect, Reject> {
     let account = account(state, asker, command)?;
+    if scope.symbol.is_none() && asker.grant.symbols_restricted {
+        return Err(Reject::new(Code::SymbolNotAllowed, Owner::Client));
+    }
     let instrument = optional_instrument(state, asker, scope)?;
     reachable(state, account)?;
     Ok(Effect::Sweep { account: Some(account), instrument, client: None, keep_good_till_cancel: true })

@@ -36,6 +36,8 @@ pub struct Order {
     pub status: OrderStatus,
     /// A cancel is on its way.
     pub cancel_pending: bool,
+    /// The journal sequence of what asked for that cancel.
+    pub cancel_sequence: u64,
     /// A replace is on its way.
     pub replace_pending: Option<Totals>,
     /// The venue's own id; 0 before it is known.
@@ -81,6 +83,8 @@ impl OrderTerms {
 }
 
 const NONE: u32 = u32::MAX;
+/// Trades of open orders that are kept by one that comes, at most: the ring has several places for every order.
+const TRADES_KEPT_A_TIME: usize = 16;
 
 #[derive(Clone, Copy)]
 struct Slot {
@@ -174,6 +178,11 @@ impl Orders {
     #[inline]
     pub fn get_mut(&mut self, slot: u32) -> &mut Order {
         &mut self.slots[slot as usize].order
+    }
+
+    /// Orders that can be remembered, open or finished.
+    pub fn capacity(&self) -> usize {
+        self.capacity
     }
 
     /// Slots in use, by open orders and finished ones.
@@ -294,6 +303,15 @@ impl Orders {
     /// Remembers a trade of an order.
     #[inline]
     pub fn remember_trade(&mut self, order_id: OrderId, trade_id: u64) {
+        // A trade of an open order stays: its venue may report it again whenever it is asked.
+        for _ in 0..TRADES_KEPT_A_TIME {
+            let Some(oldest) = self.trades.oldest() else { break };
+            let is_open = self.find(oldest.0).is_some_and(|slot| !self.get(slot).status.is_final());
+            if !is_open {
+                break;
+            }
+            self.trades.insert(oldest.0, oldest.1);
+        }
         self.trades.insert(order_id, trade_id);
     }
 
@@ -323,6 +341,12 @@ impl Trades {
     fn contains(&self, order_id: OrderId, trade_id: u64) -> bool {
         let hash = hash_pair(self.seed, order_id.0, trade_id);
         self.table.find(hash, |entry| self.entries[entry as usize] == (order_id, trade_id)).is_some()
+    }
+
+    #[inline]
+    /// The trade that makes room for the next one; `None` while there is room.
+    fn oldest(&self) -> Option<(OrderId, u64)> {
+        (self.entries.len() == self.entries.capacity()).then(|| self.entries[self.next])
     }
 
     #[inline]

@@ -23,24 +23,21 @@ impl Outbox {
         lane.free() > self.queue.len() + reserved
     }
 
-    /// Puts a request at the end. Past half of the room, a cancel or a question that waits already is not put there a
-    /// second time: so repeats cannot fill it, and the rest has its room by the sizes of the tables.
+    /// True when half of the room is used: questions can wait then.
+    #[inline]
+    pub fn is_busy(&self) -> bool {
+        self.queue.len() * 2 > self.queue.capacity()
+    }
+
+    /// Puts a request at the end. There is room: an order has one cancel, one replace and one question on its way, and
+    /// new orders are refused before.
     #[inline]
     pub fn push(&mut self, gate: u64, request: VenueRequest) {
-        if self.queue.len() * 2 > self.queue.capacity() && self.waits_already(&request) {
-            return;
-        }
         assert!(
             self.queue.len() < self.queue.capacity(),
             "an outbox has room for every open order's requests"
         );
         self.queue.push_back((gate, request));
-    }
-
-    #[cold]
-    fn waits_already(&self, request: &VenueRequest) -> bool {
-        let repeatable = matches!(request, VenueRequest::Cancel(_) | VenueRequest::Query(_));
-        repeatable && self.queue.iter().any(|(_, waiting)| waiting == request)
     }
 
     /// Moves what may go into the lane; returns how many went.

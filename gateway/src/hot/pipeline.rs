@@ -210,11 +210,19 @@ fn answer_repeat(core: &mut Core, sessions: &mut Sessions, incoming: &Incoming) 
         Seen::New => return false,
         Seen::Same(first) => {
             let event = first_event(core, command, first);
-            sessions.answer(incoming.slot, command.command_id, AnswerBody::Repeated(event));
+            // The answer repeats what it promised, so it waits for the same.
+            let gate = core.gate(first.sequence);
+            sessions.answer_after(incoming.slot, command.command_id, AnswerBody::Repeated(event), gate);
             core.metrics.command(&command.action, Outcome::Repeated);
         }
         Seen::Different => {
             refuse(core, sessions, incoming, Reject::new(Code::DuplicateCommand, Owner::Client));
+        }
+        // Doing these twice does no more than doing them once.
+        Seen::TooOld
+            if matches!(command.action, Action::Cancel(_) | Action::CancelAll(_) | Action::Halt(_)) =>
+        {
+            return false;
         }
         Seen::TooOld => refuse(core, sessions, incoming, Reject::new(Code::CommandExpired, Owner::Gateway)),
     }
@@ -342,7 +350,7 @@ fn route(core: &mut Core, sequence: u64, record: &Record) {
     let Record::Intent(intent) = record else { return };
     match intent.effect {
         Effect::Order(_) => core.request_new(OrderId(sequence)),
-        Effect::Cancel(order_id) => core.request_about(sequence, order_id, VenueRequest::Cancel(order_id)),
+        Effect::Cancel(order_id) => core.request_cancel(sequence, order_id),
         Effect::Replace { order_id, quantity_steps, price_ticks, stop_price_ticks } => {
             let request = VenueRequest::Replace { order_id, quantity_steps, price_ticks, stop_price_ticks };
             core.request_about(sequence, order_id, request);

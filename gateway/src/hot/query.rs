@@ -92,7 +92,7 @@ fn order(core: &Core, asker: Asker<'_>, target: Target, rows: &mut Rows<'_>) -> 
         Target::Command(command_id) => core.state.orders.find_command(asker.client, command_id),
     };
     let order = slot.map(|slot| core.state.orders.get(slot));
-    let order = order.filter(|order| order.client == asker.client || asker.grant.operate);
+    let order = order.filter(|order| judge::may_see(&core.state, asker, order));
     let order = order.ok_or(Reject::new(Code::OrderUnknown, Owner::Client))?;
     rows.push(AnswerBody::Order(order_state(&core.state, order)));
     Ok(())

@@ -1,6 +1,6 @@
 //! The last events of all clients, for sessions that are handed over while events happen.
 
-use tollgate_protocol::event::{Event, EventBody, Rejection};
+use tollgate_protocol::event::{Durability, Event, EventBody, Rejection};
 use tollgate_protocol::identity::CommandId;
 use tollgate_protocol::reject::{Code, Owner, Reject};
 
@@ -27,6 +27,17 @@ impl Recent {
     pub fn push(&mut self, client: u16, event: &Event) {
         self.ring[self.next] = (client, *event);
         self.next = (self.next + 1) % REMEMBERED;
+    }
+
+    /// What was to be more durable than it became says what it is worth.
+    pub fn weaken(&mut self, durable_sequence: u64, durability: Durability) {
+        for (_, event) in &mut self.ring {
+            if let EventBody::Acknowledged(it) = &mut event.body
+                && it.order_id.0 > durable_sequence
+            {
+                it.durability = durability;
+            }
+        }
     }
 
     /// A client's event, if it is remembered. Looks back from the newest.

@@ -62,7 +62,7 @@ fn order(
     }
     let said = match body {
         ReportBody::Status { .. } => status(core, sessions, slot, &before, body),
-        ReportBody::NotFound { definitive } => not_found(core, sessions, slot, &before, *definitive),
+        ReportBody::NotFound { definitive } => not_found(core, sessions, &before, *definitive),
         _ => {
             if let Some(kind) = news(core, &before, body) {
                 tell(core, sessions, &before, kind)
@@ -94,8 +94,7 @@ fn news(core: &Core, before: &Order, body: &ReportBody) -> Option<ReportKind> {
         ReportBody::Filled { trade_id, price_ticks, quantity_steps, fee, maker } => {
             // A late fill of an order that counts as cancelled is a trade all the same.
             let new = core.state.orders.is_new_trade(before.order_id, trade_id);
-            let complete = before.status == OrderStatus::Filled;
-            (new && !complete && quantity_steps > 0).then(|| {
+            (new && quantity_steps > 0).then(|| {
                 ReportKind::Filled(Fill {
                     trade_id,
                     price: instrument.price.decimal_lossy(price_ticks),
@@ -205,9 +204,11 @@ fn status(
     else {
         return Ok(());
     };
-    if before.status.is_final() || filled_steps > before.filled_steps {
-        // Final already; or a fill is missing, so the question is asked again and the order stays as it is.
+    if before.status.is_final() {
         return Ok(());
+    }
+    if filled_steps > before.filled_steps {
+        return unsettled(core, sessions, before, "a fill of it is missing");
     }
     let totals = Totals { quantity_steps, price_ticks, stop_price_ticks };
     match state {
@@ -253,20 +254,24 @@ fn working(
 }
 
 /// The venue was asked and does not know the order.
-fn not_found(
-    core: &mut Core,
-    sessions: &mut Sessions,
-    slot: u32,
-    before: &Order,
-    definitive: bool,
-) -> Result<(), Code> {
-    let _ = slot;
-    if before.status.is_final() || !definitive || before.venue_order_id != 0 {
-        // Not a proof, or against what the venue said before: the order stays unknown and is asked for again.
+fn not_found(core: &mut Core, sessions: &mut Sessions, before: &Order, definitive: bool) -> Result<(), Code> {
+    if before.status.is_final() {
         return Ok(());
+    }
+    if !definitive || before.venue_order_id != 0 {
+        // Not a proof, or against what the venue said before.
+        return unsettled(core, sessions, before, "the venue does not find it");
     }
     let reason = Remark::truncated("VENUE_NEVER_REACHED: the venue does not know the order");
     tell(core, sessions, before, ReportKind::Rejected { reason })
+}
+
+/// The answer settles nothing: the order is unknown, and is asked for again.
+fn unsettled(core: &mut Core, sessions: &mut Sessions, order: &Order, reason: &str) -> Result<(), Code> {
+    if order.status == OrderStatus::Unknown {
+        return Ok(());
+    }
+    tell(core, sessions, order, ReportKind::Unknown { reason: Remark::truncated(reason) })
 }
 
 /// When no question about its open orders is left, a venue that came back is up.

@@ -50,7 +50,7 @@ pub fn check(state: &State, candidate: &Candidate<'_>, now_ns: u64) -> Result<()
     reduce_only(state, candidate)?;
     throttle(state, &owners, now_ns)?;
     repeated(state, candidate, now_ns)?;
-    order_counts(state, &owners, now_ns)?;
+    order_counts(state, candidate, &owners, now_ns)?;
     size(&state.rules, &owners, terms, instrument)?;
     price(&state.rules, &owners, terms, instrument, mark, now_ns)?;
     if is_reducing(state, candidate) {
@@ -75,7 +75,12 @@ fn venue(state: &State, terms: &OrderTerms) -> Result<(), Reject> {
 #[inline]
 fn is_reducing(state: &State, candidate: &Candidate<'_>) -> bool {
     let terms = candidate.terms;
-    if terms.reduce_only {
+    let only_smaller = |order: &Order| {
+        let old = &order.terms;
+        candidate.added_steps == 0
+            && (old.price_ticks, old.stop_price_ticks) == (terms.price_ticks, terms.stop_price_ticks)
+    };
+    if terms.reduce_only || candidate.replaces.is_some_and(only_smaller) {
         return true;
     }
     let cell = state.exposure.account(terms.account.0, terms.instrument.0);
@@ -176,7 +181,16 @@ fn repeated(state: &State, candidate: &Candidate<'_>, now_ns: u64) -> Result<(),
 }
 
 #[inline]
-fn order_counts(state: &State, owners: &Owners, now_ns: u64) -> Result<(), Reject> {
+fn order_counts(
+    state: &State,
+    candidate: &Candidate<'_>,
+    owners: &Owners,
+    now_ns: u64,
+) -> Result<(), Reject> {
+    if candidate.replaces.is_some() {
+        // It makes no order; the rate counts it.
+        return Ok(());
+    }
     for (owner, kind) in owners.iter().zip(OWNER_KINDS) {
         let limits = &state.rules.limits[*owner];
         let totals = &state.exposure.totals[*owner];

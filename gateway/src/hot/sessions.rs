@@ -108,6 +108,7 @@ pub struct Session {
     /// What the door handed over: socket, keys, client, sequences.
     pub home: Box<Handover>,
     incoming: Box<[u8]>,
+    incoming_start: usize,
     incoming_end: usize,
     outgoing: Outgoing,
     /// When the first byte of a frame that is not whole came; 0 when there is none.
@@ -116,6 +117,8 @@ pub struct Session {
     pub heard_ns: u64,
     /// There may be bytes to read.
     pub readable: bool,
+    /// The other side has ended, or the connection is broken.
+    pub read_closed: bool,
     /// The socket takes no more bytes until it says so.
     pub blocked: bool,
     /// The session ends when what may go has gone.
@@ -128,20 +131,28 @@ impl Session {
     /// The received bytes that are not consumed.
     #[inline]
     pub fn received(&self) -> &[u8] {
-        &self.incoming[..self.incoming_end]
+        &self.incoming[self.incoming_start..self.incoming_end]
     }
 
     /// Drops consumed bytes.
     #[inline]
     pub fn consume(&mut self, length: usize, now_ns: u64) {
-        self.incoming.copy_within(length..self.incoming_end, 0);
-        self.incoming_end -= length;
-        self.frame_began_ns = if self.incoming_end == 0 { 0 } else { now_ns };
+        self.incoming_start += length;
+        if self.incoming_start == self.incoming_end {
+            (self.incoming_start, self.incoming_end, self.frame_began_ns) = (0, 0, 0);
+        } else {
+            self.frame_began_ns = now_ns;
+        }
     }
 
     /// Reads what there is, once.
     #[inline]
     pub fn read(&mut self, now_ns: u64) -> (Reading, usize) {
+        if self.incoming_start > 0 {
+            self.incoming.copy_within(self.incoming_start..self.incoming_end, 0);
+            self.incoming_end -= self.incoming_start;
+            self.incoming_start = 0;
+        }
         let room = &mut self.incoming[self.incoming_end..];
         if room.is_empty() {
             return (Reading::More, 0);
@@ -155,7 +166,8 @@ impl Session {
                     self.frame_began_ns = now_ns;
                 }
                 // A short read has emptied the socket: with edge-triggered readiness the next bytes are announced.
-                (if length == size { Reading::More } else { Reading::Drained }, length)
+                // After the other side's end nothing is announced any more: then it is read until it says so.
+                (if length == size || self.read_closed { Reading::More } else { Reading::Drained }, length)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => (Reading::Drained, 0),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => (Reading::More, 0),
@@ -227,8 +239,8 @@ impl Session {
 
     /// Sends a direct answer.
     #[inline]
-    pub fn answer(&mut self, command_id: CommandId, body: AnswerBody) -> Result<(), Code> {
-        self.seal(FrameKind::Answer, &Answer { command_id, body }, 0)
+    pub fn answer(&mut self, command_id: CommandId, body: AnswerBody, gate: u64) -> Result<(), Code> {
+        self.seal(FrameKind::Answer, &Answer { command_id, body }, gate)
     }
 
     /// Says goodbye; the session ends when it is sent.
@@ -307,11 +319,13 @@ impl Sessions {
         self.slots[usize::from(slot)] = Some(Session {
             home,
             incoming,
+            incoming_start: 0,
             incoming_end,
             outgoing,
             frame_began_ns: if incoming_end > 0 { now_ns } else { 0 },
             heard_ns: now_ns,
             readable: true,
+            read_closed: false,
             blocked: false,
             ending: None,
             asking: None,
@@ -396,9 +410,15 @@ impl Sessions {
     /// Sends a direct answer to one session.
     #[inline]
     pub fn answer(&mut self, slot: u16, command_id: CommandId, body: AnswerBody) {
+        self.answer_after(slot, command_id, body, 0);
+    }
+
+    /// Sends a direct answer to one session once the journal is durable up to `gate`.
+    #[inline]
+    pub fn answer_after(&mut self, slot: u16, command_id: CommandId, body: AnswerBody, gate: u64) {
         if let Some(session) = self.get(slot)
             && session.ending.is_none()
-            && let Err(code) = session.answer(command_id, body)
+            && let Err(code) = session.answer(command_id, body, gate)
         {
             session.ending = Some(code);
         }

@@ -95,7 +95,9 @@ impl State {
     pub fn apply(&mut self, sequence: u64, time_ns: u64, record: &Record) {
         self.advance(time_ns);
         match record {
-            Record::Name(_) | Record::Start(_) | Record::Digest(_) => {}
+            Record::Name(_) | Record::Digest(_) => {}
+            // What a venue was before the process began says nothing of what it is.
+            Record::Start(_) => self.venues.fill(VenueState::Down),
             Record::Price(price) => self.apply_price(price),
             Record::Intent(intent) => self.apply_intent(sequence, time_ns, intent),
             Record::Refusal(refusal) => self.apply_refusal(sequence, time_ns, refusal),
@@ -145,8 +147,7 @@ impl State {
             }
             (Effect::Cancel(order_id), _) => {
                 if let Some(slot) = self.orders.find(*order_id) {
-                    let order = self.orders.get_mut(slot);
-                    order.cancel_pending = !order.status.is_final();
+                    mark_cancel(self.orders.get_mut(slot), sequence);
                 }
             }
             (Effect::Replace { order_id, quantity_steps, price_ticks, stop_price_ticks }, _) => {
@@ -163,17 +164,18 @@ impl State {
             }
             (Effect::Sweep { .. }, _) => {}
         }
-        self.mark_swept(intent);
+        self.mark_swept(sequence, intent);
     }
 
     /// A sweep's cancels are on their way.
-    fn mark_swept(&mut self, intent: &Intent) {
+    fn mark_swept(&mut self, sequence: u64, intent: &Intent) {
+        if !cancels_many(intent) {
+            return;
+        }
         for at in 0..self.orders.open_count() {
             let slot = self.orders.open_slots()[at];
             if sweeps(intent, self.orders.get(slot)) {
-                self.orders.get_mut(slot).cancel_pending = true;
-            } else if !cancels_many(intent) {
-                return;
+                mark_cancel(self.orders.get_mut(slot), sequence);
             }
         }
     }
@@ -224,7 +226,9 @@ impl State {
         reject: Option<tollgate_protocol::Reject>,
     ) {
         let answer = FirstAnswer { sequence, event_sequence, time_ns, reject };
-        self.dedupe.remember(client, command.command_id, content_hash, command.created_at_ns, answer);
+        // A clock that runs ahead must not raise the client's floor above what it may still send.
+        let created_at_ns = command.created_at_ns.min(time_ns.saturating_add(self.rules.clock_difference_ns));
+        self.dedupe.remember(client, command.command_id, content_hash, created_at_ns, answer);
     }
 
     fn apply_child(&mut self, sequence: u64, time_ns: u64, child: &Child) {
@@ -250,6 +254,7 @@ impl State {
             filled_steps: 0,
             status: OrderStatus::Sent,
             cancel_pending: false,
+            cancel_sequence: 0,
             replace_pending: None,
             venue_order_id: 0,
         };
@@ -325,9 +330,13 @@ impl State {
                 let order = self.orders.get_mut(slot);
                 order.filled_steps += steps;
                 let filled = order.filled_steps >= order.terms.quantity_steps;
-                order.status = OrderStatus::PartiallyFilled;
+                // A fill says nothing of a change or a cancel whose fate is unknown: that is still asked for.
+                let is_unknown = before.status == OrderStatus::Unknown;
+                if !is_unknown {
+                    order.status = OrderStatus::PartiallyFilled;
+                }
                 self.orders.remember_trade(before.order_id, fill.trade_id);
-                if filled {
+                if filled && !(is_unknown && before.replace_pending.is_some()) {
                     self.orders.finish(slot, OrderStatus::Filled);
                 }
                 self.exposure.trade(&self.rules, before, price, steps, fee);
@@ -363,6 +372,7 @@ impl State {
     pub fn shape(&self) -> u64 {
         let mut shape = self.dedupe.window_commands() as u64 ^ self.rules.daily_reset_seconds << 32;
         let mut take = |bytes: &[u8]| shape = hash_bytes(shape, bytes);
+        take(&(self.orders.capacity() as u64).to_le_bytes());
         self.rules.clients.iter().for_each(|client| take(client.name.as_bytes()));
         self.rules.accounts.iter().for_each(|account| take(account.name.as_bytes()));
         for rule in &self.rules.instruments {
@@ -394,6 +404,14 @@ impl State {
 /// The status of an order that stands at its venue.
 fn standing(filled_steps: i64) -> OrderStatus {
     if filled_steps == 0 { OrderStatus::Working } else { OrderStatus::PartiallyFilled }
+}
+
+/// A cancel of an open order is on its way; one that is on its way already stays as it is, and is not sent again.
+fn mark_cancel(order: &mut Order, sequence: u64) {
+    if !order.status.is_final() && !order.cancel_pending {
+        order.cancel_pending = true;
+        order.cancel_sequence = sequence;
+    }
 }
 
 /// True when the intent cancels a set of orders.

@@ -1,6 +1,6 @@
 //! What time brings: silences, dead man's switches, questions asked again, prices sampled, the journal watched.
 
-use tollgate_bridge::venue::VenueRequest;
+use tollgate_bridge::venue::{VenueReport, VenueRequest};
 use tollgate_protocol::answer::OrderStatus;
 use tollgate_protocol::event::{Durability, ReportKind};
 use tollgate_protocol::identity::OrderId;
@@ -33,7 +33,10 @@ impl Hot {
         self.ask_again();
         self.sample_prices();
         self.watch_journal();
-        self.publish_metrics();
+        if self.core.now_ns.saturating_sub(self.published_ns) >= ASKS_NS {
+            self.published_ns = self.core.now_ns;
+            self.publish_metrics();
+        }
     }
 
     fn end_silent_sessions(&mut self) {
@@ -104,6 +107,13 @@ impl Hot {
         }
         self.core.metrics.orders_unknown.set(unknown);
         for venue in 0..self.core.venues.len() {
+            if self.core.venues[venue].requests.is_abandoned()
+                && self.core.state.venues[venue] != VenueState::Down
+            {
+                let gone =
+                    VenueReport::Disconnected { reason: Remark::truncated("the venue's thread has ended") };
+                let _ = reports::take(&mut self.core, &mut self.sessions, venue, &gone);
+            }
             // Without room in the journal the venue stays as it is until there is.
             let _ = reports::settle(&mut self.core, venue);
         }
@@ -143,6 +153,7 @@ impl Hot {
             }
             self.core.venues[venue].outbox.ungate();
         }
+        self.core.recent.weaken(durable, self.core.durability);
         // Acknowledgements that promised the disk cannot be kept: their sessions end, and resume with the truth.
         for at in 0..self.sessions.active().len() {
             let slot = self.sessions.active()[at];
