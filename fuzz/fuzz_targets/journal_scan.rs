@@ -119,15 +119,22 @@ impl<'a> Layout<'a> {
         put(segment, at + 16, &checksum.to_le_bytes());
     }
 
+    /// A record that was laid out takes a sequence.
+    fn advance(&mut self, laid_out: bool) {
+        self.sequence = self.sequence.wrapping_add(u64::from(laid_out)).max(1);
+    }
+
     fn step(&mut self) -> Option<()> {
         match self.byte()? % 10 {
             0..=2 => {
                 let (kind, payload_bytes) = (self.byte()?, self.byte()?);
-                self.sequence += u64::from(self.record(u16::from(kind), 0x7fff, usize::from(payload_bytes)));
+                let laid_out = self.record(u16::from(kind), 0x7fff, usize::from(payload_bytes));
+                self.advance(laid_out);
             }
             3 => {
                 let (flags, payload_bytes) = (self.word()?, self.word()?);
-                self.sequence += u64::from(self.record(1, flags, usize::from(payload_bytes)));
+                let laid_out = self.record(1, flags, usize::from(payload_bytes));
+                self.advance(laid_out);
             }
             4 => self.close(),
             5 => {
