@@ -57,6 +57,7 @@ pub fn check(state: &State, candidate: &Candidate<'_>, now_ns: u64) -> Result<()
         return Ok(());
     }
     losses(state, &owners)?;
+    slowed(state, &owners, now_ns)?;
     position(state, candidate, &owners, instrument)?;
     notional(state, candidate, &owners)?;
     self_trade(state, candidate)
@@ -117,7 +118,7 @@ fn reduce_only(state: &State, candidate: &Candidate<'_>) -> Result<(), Reject> {
     Err(Reject::limit(Code::ReduceOnlyWouldIncreasePosition, Owner::Account, value, limit))
 }
 
-/// Orders a second of every owner, and slower for who is near a loss limit.
+/// Orders a second of every owner.
 #[inline]
 fn throttle(state: &State, owners: &Owners, now_ns: u64) -> Result<(), Reject> {
     for (owner, kind) in owners.iter().zip(OWNER_KINDS) {
@@ -132,6 +133,15 @@ fn throttle(state: &State, owners: &Owners, now_ns: u64) -> Result<(), Reject> {
                 return Err(Reject { limit, ..Reject::new(Code::RateLimitExceeded, kind) });
             }
         }
+    }
+    Ok(())
+}
+
+/// Slower orders for who is near a loss limit. What makes a position smaller is never slowed.
+#[inline]
+fn slowed(state: &State, owners: &Owners, now_ns: u64) -> Result<(), Reject> {
+    for (owner, kind) in owners.iter().zip(OWNER_KINDS) {
+        let totals = &state.exposure.totals[*owner];
         if is_slowed(state, *owner) {
             let interval = rate_interval_ns(state.rules.slow_orders_per_second);
             if now_ns.saturating_sub(totals.last_order_ns) < interval {
