@@ -11,7 +11,7 @@ pub(crate) fn describe() -> Vec<(&'static str, String)> {
     let model = processor.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
     vec![
         ("processor", model.trim_start_matches(['\t', ' ', ':']).to_owned()),
-        ("cores", core_affinity::get_core_ids().map_or(0, |cores| cores.len()).to_string()),
+        ("cores", processor.lines().filter(|line| line.starts_with("processor")).count().to_string()),
         ("kernel", read("/proc/sys/kernel/osrelease")),
         ("clock", read("/sys/devices/system/clocksource/clocksource0/current_clocksource")),
         ("governor", read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
