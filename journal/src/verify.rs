@@ -73,7 +73,7 @@ pub fn verify(
     for (index, path) in files {
         found.push(Found::load(index, path)?);
     }
-    let last = found.iter().rposition(|found| !found.empty);
+    let last = found.iter().rposition(|found| !found.empty).or_else(|| entered(&found));
     for (position, segment) in found.iter().enumerate() {
         if last.is_some_and(|last| position <= last) {
             verifier.expect_index(directory, segment.index);
@@ -88,6 +88,13 @@ pub fn verify(
     }
     verifier.result.segments = total;
     Ok(verifier.result)
+}
+
+/// Without a record anywhere, the first segment still counts once it was entered, as it does for opening.
+fn entered(found: &[Found]) -> Option<usize> {
+    let first = found.first()?;
+    let is_entered = matches!(first.header.and_then(|header| first.opening(&header)), Ok(Some(_)));
+    (is_entered || first.index != 1).then_some(0)
 }
 
 #[derive(Default)]
