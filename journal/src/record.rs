@@ -165,6 +165,10 @@ pub(crate) fn decode(bytes: &[u8], length: usize, seed: u32) -> Result<Decoded, 
         end: flags & FLAG_END != 0,
         unsynced: flags & UNSYNCED_MASK,
     };
+    if fields.sequence == u64::MAX {
+        // No journal lives to see the last number: only a forged record has it, and nothing could follow.
+        return Err(RecordFault::Sequence { found: u64::MAX, expected: 0 });
+    }
     Ok(Decoded { fields, previous, checksum: found, length })
 }
 
