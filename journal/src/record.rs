@@ -214,7 +214,7 @@ mod tests {
         for length in 0..100_usize {
             let payload: Vec<u8> = (0..length as u8).collect();
             let fields = Fields {
-                sequence: u64::MAX - length as u64,
+                sequence: u64::MAX - 1 - length as u64,
                 time_ns: length as u64,
                 kind: 0xfffe,
                 end: length % 2 == 0,
