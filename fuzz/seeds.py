@@ -35,6 +35,16 @@ public_key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
 revoked_at = "2026-01-01T00:00:00Z"
 """
 
+# What fuzz_targets/journal_scan.rs once failed on.
+JOURNAL_FINDINGS = [
+    # Entered, with a durable hint, but without a record.
+    bytes.fromhex("036a6f75726e616c2d30303030303030312e74676a00"),
+    # A record with the last sequence there is.
+    bytes.fromhex("0208fefffed3040604fe0104f406578428ffffffffff29"),
+    # The opening of an empty last segment is damaged.
+    bytes.fromhex("02afafafafa4a4a4a4a4a431a4a4a4a4af4100ff28"),
+]
+
 
 def frames() -> list[tuple[int, bytes]]:
     """The golden frames, each with its kind."""
@@ -62,7 +72,7 @@ def journals() -> list[bytes]:
         record + jump + record,
         record + close + gap + record,
     ]
-    return [b"\2" + script for script in scripts] + [b"\1", b"\0TGJOURN\0"]
+    return [b"\2" + script for script in scripts] + [b"\1", b"\0TGJOURN\0"] + JOURNAL_FINDINGS
 
 
 def seeds() -> dict[str, list[bytes]]:

@@ -7,7 +7,7 @@ use crate::format::{
 };
 use crate::map::Mapping;
 use crate::record::{RECORD_HEADER_BYTES, Record, RecordFault, check_length, decode, padded};
-use crate::scan::{Cursor, Ending, Step, judge_last};
+use crate::scan::{Cursor, Ending, Step, is_zero_from, judge_last};
 use memmap2::Advice;
 use std::fs::File;
 use std::io;
@@ -184,9 +184,13 @@ impl ReadSegment {
         if mapping.load_u64(OPENING_OFFSET) == 0 {
             return Ok(None);
         }
-        let opening = Opening::decode(mapping.bytes(0..HEADER_BYTES), header.seed())
-            .map_err(|fault| header_damage(index, &path, OPENING_OFFSET, fault))?;
-        let Some(opening) = opening else { return Ok(None) };
+        let opening = match Opening::decode(mapping.bytes(0..HEADER_BYTES), header.seed()) {
+            Ok(Some(opening)) => opening,
+            Ok(None) => return Ok(None),
+            // Recovery takes it for one that was never entered, and enters it anew.
+            Err(_) if is_zero_from(mapping.bytes(0..bytes), HEADER_BYTES) => return Ok(None),
+            Err(fault) => return Err(header_damage(index, &path, OPENING_OFFSET, fault)),
+        };
         let cursor = Cursor::start(opening.first_sequence, opening.previous_checksum, header.seed());
         let segment_bytes = header.segment_bytes;
         Ok(Some(Self { index, path, mapping, segment_bytes, cursor, closed: false, torn_at: None }))

@@ -228,6 +228,14 @@ mod tests {
     }
 
     #[test]
+    fn last_sequence_is_refused() {
+        let fields = Fields { sequence: u64::MAX, time_ns: 0, kind: 1, end: false, unsynced: 0 };
+        let (bytes, _) = record(b"", fields, 5, 6);
+        let fault = RecordFault::Sequence { found: u64::MAX, expected: 0 };
+        assert_eq!(decode(&bytes, RECORD_HEADER_BYTES, 5).err(), Some(fault));
+    }
+
+    #[test]
     fn any_flipped_bit_is_noticed() {
         let fields = Fields { sequence: 9, time_ns: 8, kind: 7, end: false, unsynced: 0 };
         let (bytes, _) = record(b"eleven byte", fields, 1, 2);

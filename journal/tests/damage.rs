@@ -6,7 +6,7 @@ mod common;
 use common::{Kept, append, open_keeping, segment_path, settings, spawn, try_append};
 use std::path::{Path, PathBuf};
 use tollgate_journal::{
-    Damage, DamageReason, Durability, OpenError, RepairOptions, Room, Settings, open, repair, verify,
+    Damage, DamageReason, Durability, OpenError, Reader, RepairOptions, Room, Settings, open, repair, verify,
 };
 
 const RECORDS: u64 = 5;
@@ -326,6 +326,31 @@ fn damaged_header_of_a_later_segment_is_set_aside_whole() {
         handle.stop().unwrap();
     }
     assert!(verify(directory.path(), |_| {}).unwrap().is_intact());
+}
+
+/// Everything that reads agrees on a last segment whose opening never came to the disk whole.
+#[test]
+fn half_entered_last_segment_is_entered_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = several_segments(directory.path());
+    let path = segment_path(directory.path(), 4);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[70] ^= 1;
+    bytes[128..256].fill(0);
+    bytes[4096..].fill(0);
+    std::fs::write(&path, &bytes).unwrap();
+    let verification = verify(directory.path(), |_| {}).unwrap();
+    assert!(verification.is_intact(), "{verification:?}");
+    let mut reader = Reader::open(directory.path()).unwrap();
+    let mut read = 0;
+    while reader.next().unwrap().is_some() {
+        read += 1;
+    }
+    let (mut opened, records) = open_keeping(&settings).unwrap();
+    assert_eq!((verification.records, read), (records.len() as u64, records.len() as u64));
+    let sequence = try_append(&mut opened.appender, Room::Ordinary, b"on").unwrap();
+    assert_eq!(sequence, read + 1);
+    assert_eq!(reader.next().unwrap().map(|record| record.sequence), Some(sequence));
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Grid {
         Decimal::new(self.mantissa, self.scale)
     }
 
-    /// `value` as a whole number of increments.
+    /// `value` as a whole number of increments. What it answers, the neighbours too, [`Self::decimal`] can write.
     #[inline]
     pub fn units(self, value: Decimal) -> Result<i64, OffGrid> {
         // The common case: no more digits than the increment has, and no overflow on the way.
@@ -67,10 +67,13 @@ impl Grid {
         let value = value.to_attos().ok_or(OffGrid::OutOfRange)?;
         let increment = self.increment().to_attos().ok_or(OffGrid::OutOfRange)?;
         let below = i64::try_from(value.div_euclid(increment)).map_err(|_| OffGrid::OutOfRange)?;
-        if value.rem_euclid(increment) == 0 {
-            return Ok(below);
+        let above = below.checked_add(1).ok_or(OffGrid::OutOfRange)?;
+        let is_exact = value.rem_euclid(increment) == 0;
+        let highest = if is_exact { below } else { above };
+        if self.decimal(below).is_none() || self.decimal(highest).is_none() {
+            return Err(OffGrid::OutOfRange);
         }
-        Err(OffGrid::Between { below, above: below.checked_add(1).ok_or(OffGrid::OutOfRange)? })
+        if is_exact { Ok(below) } else { Err(OffGrid::Between { below, above }) }
     }
 
     /// `units` increments as a decimal. `None` when the digits do not fit.
@@ -203,6 +206,20 @@ mod tests {
         assert_eq!(grid("0.000000000000000001").units("100".parse().unwrap()), Err(OffGrid::OutOfRange));
     }
 
+    /// What has more digits than a decimal holds could not be told to a venue as it is.
+    #[test]
+    fn multiples_that_cannot_be_written_are_out_of_range() {
+        let grid = grid("0.00000012");
+        assert_eq!(grid.units(Decimal::new(92_305_493_617, 0)), Err(OffGrid::OutOfRange));
+        let highest = i64::MAX / 12;
+        assert_eq!(grid.units(Decimal::new(highest * 12, 8)), Ok(highest));
+        assert_eq!(
+            grid.units(Decimal::new(highest * 12 - 1, 8)).unwrap_err(),
+            OffGrid::Between { below: highest - 1, above: highest }
+        );
+        assert_eq!(grid.units(Decimal::new(highest * 12 + 1, 8)), Err(OffGrid::OutOfRange));
+    }
+
     #[test]
     fn increments_must_be_positive() {
         assert_eq!(Grid::new(Decimal::ZERO), None);
@@ -232,7 +249,10 @@ mod tests {
                     prop_assert_eq!(Ok(lower), below);
                     prop_assert_eq!(above, lower + 1);
                 }
-                Err(OffGrid::OutOfRange) => prop_assert!(below.is_err()),
+                Err(OffGrid::OutOfRange) => {
+                    let next = below.map(|below| below + 1);
+                    prop_assert!(next.is_err() || next.is_ok_and(|next| grid.decimal(next).is_none()));
+                }
             }
         }
     }
