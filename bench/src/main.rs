@@ -2,11 +2,14 @@
 // Statistics are not orders: ratios and microseconds are shown as floating point.
 #![allow(clippy::float_arithmetic)]
 
+mod instructions;
 mod latency;
 mod machine;
 mod peer;
 mod serve;
+mod stages;
 mod statistics;
+mod workload;
 
 use std::process::ExitCode;
 
@@ -26,6 +29,13 @@ struct Arguments {
 enum What {
     /// Signed command to signed acknowledgement over TCP, closed loop, beside a bare echo and a floor, round by round.
     Latency(latency::Options),
+    /// What each stage of the pipeline costs, for every kind of command, in process.
+    Stages(stages::Options),
+    /// Instructions of the pipeline, by kind of command, beside their ceilings; needs valgrind.
+    Instructions(instructions::Options),
+    /// A process that `instructions` counts in.
+    #[command(hide = true)]
+    Count(instructions::Count),
     /// A server for one of the measurements; started by them.
     #[command(hide = true)]
     Serve(serve::Options),
@@ -85,6 +95,9 @@ impl Class {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         What::Latency(options) => latency::run(&options),
+        What::Stages(options) => stages::run(&options),
+        What::Instructions(options) => instructions::run(&options),
+        What::Count(options) => instructions::count_here(&options),
         What::Serve(options) => serve::run(&options),
     };
     match outcome {

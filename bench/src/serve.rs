@@ -65,7 +65,7 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
     }
 }
 
-fn settings(directory: &Path, durability: Class) -> Result<Settings, String> {
+pub(crate) fn settings(directory: &Path, durability: Class) -> Result<Settings, String> {
     let text = directory.display().to_string();
     let environment = move |name: &str| (name == "TOLLGATE_DIRECTORY").then(|| text.clone());
     let mut settings = Settings::parse(tollgate_config::DEMO, Path::new("/"), &environment)

@@ -10,3 +10,5 @@ pub mod metrics;
 pub mod record;
 pub mod recovery;
 pub mod replay;
+#[doc(hidden)]
+pub mod rig;

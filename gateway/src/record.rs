@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use tollgate_bridge::venue::VenueOrder;
 use tollgate_protocol::command::{Command, OrderType, Side, TimeInForce};
+use tollgate_protocol::compact;
 use tollgate_protocol::event::{Acknowledgement, Durability, Event, EventBody, Rejection, Report};
 use tollgate_protocol::identity::{AccountIndex, CommandId, OrderId};
 use tollgate_protocol::instrument::InstrumentIndex;
@@ -331,19 +332,19 @@ impl Record {
     #[inline]
     pub fn encode(&self, out: &mut [u8]) -> usize {
         let written = match self {
-            Self::Name(record) => postcard::to_slice(record, out),
-            Self::Start(record) => postcard::to_slice(record, out),
-            Self::Price(record) => postcard::to_slice(record, out),
-            Self::Intent(record) => postcard::to_slice(record, out),
-            Self::Refusal(record) => postcard::to_slice(record, out),
-            Self::Child(record) => postcard::to_slice(record, out),
-            Self::Report(record) => postcard::to_slice(record, out),
-            Self::Venue(record) => postcard::to_slice(record, out),
-            Self::Digest(record) => postcard::to_slice(record, out),
+            Self::Name(record) => compact::encode(record, out),
+            Self::Start(record) => compact::encode(record, out),
+            Self::Price(record) => compact::encode(record, out),
+            Self::Intent(record) => compact::encode(record, out),
+            Self::Refusal(record) => compact::encode(record, out),
+            Self::Child(record) => compact::encode(record, out),
+            Self::Report(record) => compact::encode(record, out),
+            Self::Venue(record) => compact::encode(record, out),
+            Self::Digest(record) => compact::encode(record, out),
         };
         // Every field has a largest size, and the sum is below the maximum: a test holds this.
         assert!(written.is_ok(), "a record fits PAYLOAD_BYTES_MAX");
-        written.map_or(0, |bytes| bytes.len())
+        written.unwrap_or_default()
     }
 
     /// Reads a payload.

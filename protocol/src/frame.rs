@@ -14,6 +14,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::compact;
 use crate::mac::{FrameMac, TAG_BYTES};
 use crate::reject::Code;
 
@@ -194,7 +195,7 @@ pub fn encode<T: Serialize>(
     out: &mut [u8],
 ) -> Option<usize> {
     debug_assert_eq!(kind.has_mac(), mac.is_some());
-    let body_bytes = postcard::to_slice(body, out.get_mut(HEADER_BYTES..)?).ok()?.len();
+    let body_bytes = compact::encode(body, out.get_mut(HEADER_BYTES..)?).ok()?;
     if body_bytes > BODY_BYTES_MAX {
         return None;
     }

@@ -10,6 +10,7 @@
 pub mod answer;
 pub mod client;
 pub mod command;
+pub mod compact;
 pub mod decimal;
 pub mod event;
 pub mod frame;

@@ -59,7 +59,7 @@ impl<const N: usize> Text<N> {
     /// The text.
     #[inline]
     pub fn as_str(&self) -> &str {
-        // Only `new` fills the bytes, from a `str` and whole.
+        // The bytes were UTF-8 when they came in.
         std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
@@ -103,7 +103,11 @@ impl<const N: usize> FromStr for Text<N> {
 
 impl<const N: usize> Serialize for Text<N> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
+        if serializer.is_human_readable() {
+            return serializer.serialize_str(self.as_str());
+        }
+        // In postcard a string is its bytes; that they are UTF-8 was checked when they came in.
+        serializer.serialize_bytes(self.as_bytes())
     }
 }
 
@@ -118,8 +122,24 @@ impl<'de, const N: usize> Deserialize<'de> for Text<N> {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Text<N>, E> {
                 Text::new(text).map_err(|_| E::invalid_length(text.len(), &self))
             }
+            #[inline]
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Text<N>, E> {
+                if bytes.len() > N {
+                    return Err(E::invalid_length(bytes.len(), &self));
+                }
+                // Nearly every text is ASCII: that is seen faster than that it is UTF-8.
+                if !bytes.is_ascii() && std::str::from_utf8(bytes).is_err() {
+                    return Err(E::invalid_value(de::Unexpected::Bytes(bytes), &self));
+                }
+                let mut text = Text { bytes: [0; N], length: bytes.len() as u8 };
+                text.bytes[..bytes.len()].copy_from_slice(bytes);
+                Ok(text)
+            }
         }
-        deserializer.deserialize_str(TextVisitor::<N>)
+        if deserializer.is_human_readable() {
+            return deserializer.deserialize_str(TextVisitor::<N>);
+        }
+        deserializer.deserialize_bytes(TextVisitor::<N>)
     }
 }
 
@@ -148,5 +168,10 @@ mod tests {
         assert_eq!(postcard::from_bytes::<Symbol>(&bytes).unwrap(), symbol);
         let long = postcard::to_allocvec("x".repeat(32).as_str()).unwrap();
         assert!(postcard::from_bytes::<Symbol>(&long).is_err());
+        assert!(postcard::from_bytes::<Symbol>(b"\x02\xc3\x28").is_err(), "not UTF-8");
+        let accents = Symbol::new("é€").unwrap();
+        let bytes = postcard::to_allocvec("é€").unwrap();
+        assert_eq!(postcard::to_allocvec(&accents).unwrap(), bytes);
+        assert_eq!(postcard::from_bytes::<Symbol>(&bytes).unwrap(), accents);
     }
 }

@@ -57,6 +57,8 @@ pub struct VenueLink {
     pub held: Option<VenueReport>,
     /// Places of the request lane that new orders leave free.
     pub reserved: usize,
+    /// Requests went into the lane since the venue's thread was last woken.
+    pub unrung: bool,
 }
 
 /// The hot thread's own things, but for the sessions.
@@ -277,15 +279,27 @@ impl Core {
         Ok(sequence)
     }
 
-    /// Moves what may go from the outboxes into the lanes.
+    /// Moves what may go from the outboxes into the lanes. A venue's thread that is awake sees it at once.
     #[inline]
     pub fn flush_outboxes(&mut self) {
         let durable = self.journal.durable_sequence();
         for (at, venue) in self.venues.iter_mut().enumerate() {
             let moved = venue.outbox.flush(durable, &mut venue.requests);
             if moved > 0 {
-                venue.requests.ring();
+                venue.unrung = true;
                 self.metrics.venues[at].requests.add(moved);
+            }
+        }
+    }
+
+    /// Wakes the venues' threads that sleep. A wake-up is a system call, and its thread may take this one's client's
+    /// processor: so it comes after the answers.
+    #[inline]
+    pub fn wake_venues(&mut self) {
+        for venue in &mut self.venues {
+            if venue.unrung {
+                venue.unrung = false;
+                venue.requests.ring();
             }
         }
     }

@@ -2,6 +2,7 @@
 //! nothing to do.
 
 mod timers;
+mod waiting;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,8 +30,6 @@ use crate::link::{FromHot, Handover, ToHot};
 use crate::metrics::Metrics;
 use crate::record::{Digest, Effect, Origin, Record};
 
-/// How long the loop sleeps at most when it parks: the side port tells a sleeping thread from a stuck one by this.
-const PARK: Duration = Duration::from_millis(50);
 /// Frames of one session in one turn, so that no client keeps the others waiting.
 const FRAMES_A_TURN: usize = 64;
 /// Reports of one venue in one turn.
@@ -106,6 +105,7 @@ pub struct Hot {
     commands_in_turn: usize,
     /// The poll may have slept since the last turn.
     slept: bool,
+    turns_without_poll: u32,
 }
 
 impl Hot {
@@ -122,6 +122,7 @@ impl Hot {
             reports: venue.reports,
             held: None,
             reserved: settings.capacity.lane_reserved,
+            unrung: false,
         });
         let session_settings = &settings.sessions;
         let core = Core {
@@ -169,7 +170,18 @@ impl Hot {
             stopping: false,
             commands_in_turn: 0,
             slept: false,
+            turns_without_poll: 0,
         }
+    }
+
+    /// What the pipeline works on: for measurements of it alone.
+    pub(crate) fn parts(&mut self) -> (&mut Core, &mut Sessions) {
+        (&mut self.core, &mut self.sessions)
+    }
+
+    /// Takes a session over, outside of any turn.
+    pub(crate) fn adopt(&mut self, home: Box<Handover>) {
+        self.begin_session(home);
     }
 
     /// Turns until it is told to stop; gives the state back for who wants to look at it.
@@ -204,6 +216,7 @@ impl Hot {
         self.core.flush_outboxes();
         self.core.journal.publish();
         self.write_sessions();
+        self.core.wake_venues();
         self.timers();
         self.say_farewells();
     }
@@ -224,73 +237,6 @@ impl Hot {
         metrics.last_turn_ns.set(now_ns);
         self.core.now_ns = now_ns;
         self.core.state.advance(now_ns);
-    }
-
-    /// Waits for something to do, as the idle strategy says.
-    #[inline]
-    fn wait(&mut self) {
-        let timeout = match self.idle {
-            Idle::Spin => Duration::ZERO,
-            Idle::Yield => {
-                std::thread::yield_now();
-                Duration::ZERO
-            }
-            Idle::Park => self.park_timeout(),
-        };
-        // An interrupted poll is a turn without events.
-        let _ = self.poll.poll(&mut self.events, Some(timeout));
-        if timeout > Duration::ZERO {
-            self.bell.sleeping(false);
-            self.core.metrics.parked.set(0);
-            self.slept = true;
-        }
-        for event in &self.events {
-            let Some(slot) = Sessions::slot_of(event.token()) else { continue };
-            let Some(session) = self.sessions.get(slot) else { continue };
-            session.read_closed |= event.is_read_closed() || event.is_error();
-            session.readable |= event.is_readable() || session.read_closed;
-            if event.is_writable() && session.blocked {
-                session.blocked = false;
-                self.sessions.touch(slot);
-            }
-        }
-    }
-
-    /// How long the poll may sleep: not at all when something waits. Announces the sleep to who rings the bell.
-    fn park_timeout(&mut self) -> Duration {
-        self.bell.sleeping(true);
-        let waiting = !self.from_cold.is_empty()
-            || !self.farewells.is_empty()
-            || !self.sessions.is_clean()
-            || self.core.venues.iter().any(|venue| !venue.reports.is_empty() || venue.held.is_some())
-            || self.has_readable()
-            || self.waits_for_lane()
-            || self.stop.load(Ordering::Relaxed);
-        if waiting {
-            self.bell.sleeping(false);
-            return Duration::ZERO;
-        }
-        // What became durable since the last write may go now; what becomes so later rings.
-        if self.core.durability == Durability::Disk
-            && self.core.journal.request_watermark_wake() != self.written_durable
-        {
-            self.bell.sleeping(false);
-            return Duration::ZERO;
-        }
-        self.core.metrics.parked.set(1);
-        PARK
-    }
-
-    fn has_readable(&mut self) -> bool {
-        (0..self.sessions.active().len()).any(|at| {
-            let slot = self.sessions.active()[at];
-            self.sessions.get(slot).is_some_and(|session| session.readable && session.ending.is_none())
-        })
-    }
-
-    fn waits_for_lane(&self) -> bool {
-        let durable = self.core.journal.durable_sequence();
-        self.core.venues.iter().any(|venue| venue.outbox.is_ready(durable) && venue.requests.free() > 0)
     }
 
     /// Sessions that begin, keys that end, the end of the process.
@@ -384,6 +330,10 @@ impl Hot {
     fn read_session(&mut self, slot: u16) -> usize {
         let Some(session) = self.sessions.get(slot) else { return 0 };
         let (reading, length) = session.read(self.core.now_ns);
+        if reading == Reading::Drained && session.received().is_empty() && session.asking.is_none() {
+            session.readable = false;
+            return 0;
+        }
         self.core.metrics.bytes_received.add(length as u64);
         let mut frames = 0;
         let verdict = loop {
@@ -540,6 +490,7 @@ impl Hot {
             }
         }
         self.core.flush_outboxes();
+        self.core.wake_venues();
         self.core.journal.publish();
         self.wait_for_disk();
         let durable = self.core.journal.durable_sequence();

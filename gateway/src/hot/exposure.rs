@@ -120,7 +120,7 @@ impl Cell {
         let exit = if self.position > 0 { mark.bid_ticks } else { mark.ask_ticks };
         // Before the first price, a position is worth what it cost.
         let worth = if exit == 0 { self.cost } else { i128::from(exit) * i128::from(self.position) };
-        let money = |units: i128| Money(unit.0.saturating_mul(units));
+        let money = |units: i128| unit.saturating_mul(units);
         Valuation { gross: money(worth.abs()), net: money(worth), unrealised: money(worth - self.cost) }
     }
 }
@@ -143,12 +143,6 @@ impl WindowCount {
     fn add(&mut self, now_ns: u64, window_ns: u64) {
         *self = Self { window: now_ns / window_ns, count: self.get(now_ns, window_ns) + 1 };
     }
-}
-
-/// Nanoseconds between two orders at this rate; 0 when the rate is no limit.
-#[inline]
-pub fn rate_interval_ns(orders_per_second: u32) -> u64 {
-    if orders_per_second == u32::MAX { 0 } else { 1_000_000_000 / u64::from(orders_per_second.max(1)) }
 }
 
 /// Nanoseconds of a minute.
@@ -271,7 +265,7 @@ impl Exposure {
             }
         }
         let unit = rules.instruments[usize::from(instrument)].instrument.unit_value;
-        let notional = Money(unit.0.saturating_mul(i128::from(order.counted_ticks()) * i128::from(steps)));
+        let notional = unit.saturating_mul(i128::from(order.counted_ticks()) * i128::from(steps));
         for owner in rules.owners(account, order.client, instrument) {
             let totals = &mut self.totals[owner];
             match terms.side {
@@ -302,7 +296,7 @@ impl Exposure {
     /// Uses the rate of these owners once.
     pub fn use_rate(&mut self, rules: &Rules, owners: super::rules::Owners, now_ns: u64) {
         for owner in owners {
-            let interval = rate_interval_ns(rules.limits[owner].orders_per_second);
+            let interval = rules.checks[owner].rate_interval_ns;
             let totals = &mut self.totals[owner];
             totals.last_order_ns = now_ns;
             totals.rate_used_until_ns = totals.rate_used_until_ns.max(now_ns).saturating_add(interval);
@@ -328,7 +322,7 @@ impl Exposure {
         {
             let cell = &mut self.cells[at];
             let units = cell.trade(terms.side, price_ticks, quantity_steps);
-            let realised = Money(unit.0.saturating_mul(units)).saturating_sub(fee);
+            let realised = unit.saturating_mul(units).saturating_sub(fee);
             cell.realised = cell.realised.saturating_add(realised);
             for owner in owners {
                 let totals = &mut self.totals[*owner];

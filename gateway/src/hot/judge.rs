@@ -147,7 +147,7 @@ fn new(
     let instrument = &state.rules.instruments[usize::from(index.0)].instrument;
     let mark = state.exposure.marks[usize::from(index.0)];
     let mode = state.rules.clients[usize::from(asker.client)].precision;
-    let terms = precision::check(order, account, index, instrument, mark, mode)?;
+    let (terms, notional) = precision::check(order, account, index, instrument, mark, mode)?;
     if order.expire_at_ns != 0 && order.expire_at_ns <= now_ns {
         return Err(Reject::new(Code::OrderInvalid, Owner::Client));
     }
@@ -156,12 +156,12 @@ fn new(
     {
         return Err(Reject::new(Code::OrderInvalid, Owner::Account));
     }
-    let notional = instrument.notional(terms.value_ticks, terms.quantity_steps);
     let candidate = Candidate {
         client: asker.client,
         terms: &terms,
         added_steps: terms.quantity_steps,
-        added_notional: notional.ok_or(Reject::new(Code::NumberOutOfRange, Owner::Symbol))?,
+        notional,
+        added_notional: notional,
         replaces: None,
     };
     risk::check(state, &candidate, now_ns)?;
@@ -219,7 +219,7 @@ fn replace(state: &State, asker: Asker<'_>, replace: &Replace, now_ns: u64) -> R
     };
     let instrument = &state.rules.instruments[usize::from(old.instrument.0)].instrument;
     precision::check_quantity(&terms, instrument)?;
-    precision::check_notional(&terms, instrument)?;
+    let notional = precision::check_notional(&terms, instrument)?;
     let open = totals.quantity_steps - order.filled_steps;
     let range = || Reject::new(Code::NumberOutOfRange, Owner::Symbol);
     let after = instrument.notional(terms.value_ticks.max(old.value_ticks), open.max(order.open_steps()));
@@ -228,6 +228,7 @@ fn replace(state: &State, asker: Asker<'_>, replace: &Replace, now_ns: u64) -> R
         client: order.client,
         terms: &terms,
         added_steps: (open - order.open_steps()).max(0),
+        notional,
         added_notional: after
             .zip(before)
             .and_then(|(after, before)| after.checked_sub(before))

@@ -422,6 +422,8 @@ fn cancel_both(core: &mut Core, incoming: &Incoming) {
     let instrument = core.state.rules.instruments[usize::from(index.0)].instrument;
     let mark = core.state.exposure.marks[usize::from(index.0)];
     let mode = core.state.rules.clients[usize::from(incoming.client)].precision;
-    let Ok(terms) = super::precision::check(order, account, index, &instrument, mark, mode) else { return };
+    let Ok((terms, _)) = super::precision::check(order, account, index, &instrument, mark, mode) else {
+        return;
+    };
     cancel_own(core, incoming.client, &terms);
 }

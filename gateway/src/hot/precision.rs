@@ -18,7 +18,7 @@ enum Toward {
     Above,
 }
 
-/// Puts a new order's numbers on the grid and checks the instrument's rules.
+/// Puts a new order's numbers on the grid and checks the instrument's rules; gives its notional too.
 #[inline]
 pub fn check(
     order: &NewOrder,
@@ -27,7 +27,7 @@ pub fn check(
     instrument: &Instrument,
     mark: Mark,
     mode: PrecisionMode,
-) -> Result<OrderTerms, Reject> {
+) -> Result<(OrderTerms, Money), Reject> {
     check_shape(order)?;
     check_capabilities(order, instrument)?;
     let quantity_steps = quantity(order.quantity, instrument, mode)?;
@@ -49,8 +49,8 @@ pub fn check(
     };
     let terms = OrderTerms { value_ticks: value_ticks(&terms, mark), ..terms };
     check_quantity(&terms, instrument)?;
-    check_notional(&terms, instrument)?;
-    Ok(terms)
+    let notional = check_notional(&terms, instrument)?;
+    Ok((terms, notional))
 }
 
 /// The price at which an order counts: its limit, its trigger, or what the market asks for now; 0 when there is none.
@@ -215,9 +215,9 @@ pub fn check_quantity(terms: &OrderTerms, instrument: &Instrument) -> Result<(),
     Ok(())
 }
 
-/// The instrument's bounds of price times quantity.
+/// The instrument's bounds of price times quantity, which is given back.
 #[inline]
-pub fn check_notional(terms: &OrderTerms, instrument: &Instrument) -> Result<(), Reject> {
+pub fn check_notional(terms: &OrderTerms, instrument: &Instrument) -> Result<Money, Reject> {
     let market = terms.order_type == OrderType::Market;
     let notional = instrument.notional(terms.value_ticks, terms.quantity_steps);
     let notional = notional.ok_or(Reject::new(Code::NumberOutOfRange, Owner::Symbol))?;
@@ -239,5 +239,5 @@ pub fn check_notional(terms: &OrderTerms, instrument: &Instrument) -> Result<(),
             maximum.to_decimal(),
         ));
     }
-    Ok(())
+    Ok(notional)
 }

@@ -8,10 +8,10 @@ use tollgate_protocol::instrument::Instrument;
 use tollgate_protocol::money::Money;
 use tollgate_protocol::reject::{Code, Owner, Reject};
 
-use super::exposure::{HOUR_NS, MINUTE_NS, Mark, rate_interval_ns};
+use super::exposure::{HOUR_NS, MINUTE_NS, Mark};
 use super::orders::Order;
 use super::repeat;
-use super::rules::{OWNER_KINDS, Owners, Rules};
+use super::rules::{InstrumentRule, OWNER_KINDS, OwnerChecks, Owners, Rules};
 use super::state::State;
 use crate::record::{OrderTerms, VenueState};
 
@@ -24,6 +24,8 @@ pub struct Candidate<'a> {
     pub terms: &'a OrderTerms,
     /// What it adds to the working quantity, in steps.
     pub added_steps: i64,
+    /// Its price times its quantity.
+    pub notional: Money,
     /// What it adds to the working notional.
     pub added_notional: Money,
     /// The order it replaces.
@@ -51,14 +53,14 @@ pub fn check(state: &State, candidate: &Candidate<'_>, now_ns: u64) -> Result<()
     throttle(state, &owners, now_ns)?;
     repeated(state, candidate, now_ns)?;
     order_counts(state, candidate, &owners, now_ns)?;
-    size(&state.rules, &owners, terms, instrument)?;
+    size(&state.rules, &owners, candidate, rule)?;
     price(&state.rules, &owners, terms, instrument, mark, now_ns)?;
     if is_reducing(state, candidate) {
         return Ok(());
     }
     losses(state, &owners)?;
     slowed(state, &owners, now_ns)?;
-    position(state, candidate, &owners, instrument)?;
+    position(state, candidate, &owners, rule)?;
     notional(state, candidate, &owners)?;
     self_trade(state, candidate)
 }
@@ -121,33 +123,35 @@ fn reduce_only(state: &State, candidate: &Candidate<'_>) -> Result<(), Reject> {
 /// Orders a second of every owner.
 #[inline]
 fn throttle(state: &State, owners: &Owners, now_ns: u64) -> Result<(), Reject> {
-    for (owner, kind) in owners.iter().zip(OWNER_KINDS) {
-        let limits = &state.rules.limits[*owner];
-        let totals = &state.exposure.totals[*owner];
-        let interval = rate_interval_ns(limits.orders_per_second);
-        if interval != 0 {
-            // GCRA: the time used up may run ahead of the clock by all but one order of the burst.
-            let ahead = interval.saturating_mul(u64::from(limits.orders_burst.max(1)) - 1);
-            if totals.rate_used_until_ns > now_ns.saturating_add(ahead) {
-                let limit = Decimal::new(i64::from(limits.orders_per_second), 0);
-                return Err(Reject { limit, ..Reject::new(Code::RateLimitExceeded, kind) });
-            }
+    for (owner, kind) in who(&state.rules, owners, |checks| checks.rate_interval_ns != 0) {
+        // GCRA: the time used up may run ahead of the clock by all but one order of the burst.
+        let latest_ns = now_ns.saturating_add(state.rules.checks[owner].rate_ahead_ns);
+        if state.exposure.totals[owner].rate_used_until_ns > latest_ns {
+            let limit = Decimal::new(i64::from(state.rules.limits[owner].orders_per_second), 0);
+            return Err(Reject { limit, ..Reject::new(Code::RateLimitExceeded, kind) });
         }
     }
     Ok(())
 }
 
+/// The owners whose limits ask for a check.
+#[inline]
+fn who<'a>(
+    rules: &'a Rules,
+    owners: &'a Owners,
+    asks: impl Fn(&OwnerChecks) -> bool + 'a,
+) -> impl Iterator<Item = (usize, Owner)> + 'a {
+    owners.iter().copied().zip(OWNER_KINDS).filter(move |(owner, _)| asks(&rules.checks[*owner]))
+}
+
 /// Slower orders for who is near a loss limit. What makes a position smaller is never slowed.
 #[inline]
 fn slowed(state: &State, owners: &Owners, now_ns: u64) -> Result<(), Reject> {
-    for (owner, kind) in owners.iter().zip(OWNER_KINDS) {
-        let totals = &state.exposure.totals[*owner];
-        if is_slowed(state, *owner) {
-            let interval = rate_interval_ns(state.rules.slow_orders_per_second);
-            if now_ns.saturating_sub(totals.last_order_ns) < interval {
-                let limit = Decimal::new(i64::from(state.rules.slow_orders_per_second), 0);
-                return Err(Reject { limit, ..Reject::new(Code::RateLimitExceeded, kind) });
-            }
+    for (owner, kind) in who(&state.rules, owners, |checks| checks.losses) {
+        let since_ns = now_ns.saturating_sub(state.exposure.totals[owner].last_order_ns);
+        if since_ns < state.rules.slow_interval_ns && is_slowed(state, owner) {
+            let limit = Decimal::new(i64::from(state.rules.slow_orders_per_second), 0);
+            return Err(Reject { limit, ..Reject::new(Code::RateLimitExceeded, kind) });
         }
     }
     Ok(())
@@ -201,9 +205,9 @@ fn order_counts(
         // It makes no order; the rate counts it.
         return Ok(());
     }
-    for (owner, kind) in owners.iter().zip(OWNER_KINDS) {
-        let limits = &state.rules.limits[*owner];
-        let totals = &state.exposure.totals[*owner];
+    for (owner, kind) in who(&state.rules, owners, |checks| checks.counts) {
+        let limits = &state.rules.limits[owner];
+        let totals = &state.exposure.totals[owner];
         let counts = [
             (totals.minute.get(now_ns, MINUTE_NS), limits.max_orders_per_minute),
             (totals.hour.get(now_ns, HOUR_NS), limits.max_orders_per_hour),
@@ -229,27 +233,30 @@ fn count_reject(code: Code, owner: Owner, count: u64, limit: u64) -> Reject {
 
 /// Quantity and notional of one order.
 #[inline]
-fn size(rules: &Rules, owners: &Owners, terms: &OrderTerms, instrument: &Instrument) -> Result<(), Reject> {
+fn size(
+    rules: &Rules,
+    owners: &Owners,
+    candidate: &Candidate<'_>,
+    rule: &InstrumentRule,
+) -> Result<(), Reject> {
+    let terms = candidate.terms;
     let (limit, owner) = rules.least(owners, |limits| limits.max_quantity);
-    let quantity = attos(instrument, terms.quantity_steps);
+    let quantity = attos(rule, terms.quantity_steps);
     if quantity > limit {
         let (value, limit) = (Decimal::from_attos_lossy(quantity), Decimal::from_attos_lossy(limit));
         return Err(Reject::limit(Code::QuantityExceedsMaximum, owner, value, limit));
     }
     let (limit, owner) = rules.least(owners, |limits| limits.max_notional);
-    let notional = instrument.notional(terms.value_ticks, terms.quantity_steps);
-    let notional = notional.ok_or(Reject::new(Code::NumberOutOfRange, Owner::Symbol))?;
-    if notional > limit && !terms.reduce_only {
-        let value = notional.to_decimal();
+    if candidate.notional > limit && !terms.reduce_only {
+        let value = candidate.notional.to_decimal();
         return Err(Reject::limit(Code::NotionalExceedsMaxPerOrder, owner, value, limit.to_decimal()));
     }
     Ok(())
 }
 
 #[inline]
-fn attos(instrument: &Instrument, steps: i64) -> i128 {
-    let step = instrument.quantity.increment().to_attos().unwrap_or(i128::MAX);
-    step.saturating_mul(i128::from(steps))
+fn attos(rule: &InstrumentRule, steps: i64) -> i128 {
+    rule.step.saturating_mul(i128::from(steps)).0
 }
 
 /// The price against the reference price: its age, the firm's collar, the venue's percent rule.
@@ -328,9 +335,9 @@ fn collar(
 
 #[inline]
 fn losses(state: &State, owners: &Owners) -> Result<(), Reject> {
-    for (owner, kind) in owners.iter().zip(OWNER_KINDS) {
-        let limits = &state.rules.limits[*owner];
-        let totals = &state.exposure.totals[*owner];
+    for (owner, kind) in who(&state.rules, owners, |checks| checks.losses) {
+        let limits = &state.rules.limits[owner];
+        let totals = &state.exposure.totals[owner];
         let result = totals.day_result();
         let loss = Money(result.0.saturating_neg());
         if limits.max_daily_loss != Money::MAX && loss >= limits.max_daily_loss {
@@ -352,20 +359,20 @@ fn position(
     state: &State,
     candidate: &Candidate<'_>,
     owners: &Owners,
-    instrument: &Instrument,
+    rule: &InstrumentRule,
 ) -> Result<(), Reject> {
     let terms = candidate.terms;
     let index = terms.instrument.0;
     let account = state.exposure.account(terms.account.0, index);
     let client = state.exposure.client(candidate.client, index);
-    for (owner, kind) in owners.iter().zip(OWNER_KINDS) {
+    for (owner, kind) in who(&state.rules, owners, |checks| checks.position) {
         let cell = if kind == Owner::Client { client } else { account };
-        let limits = &state.rules.limits[*owner];
+        let limits = &state.rules.limits[owner];
         let (held, limit) = match terms.side {
             Side::Buy => (cell.position.saturating_add(cell.buy_steps), limits.max_long),
             Side::Sell => (cell.sell_steps.saturating_sub(cell.position), limits.max_short),
         };
-        let would_be = attos(instrument, held.saturating_add(candidate.added_steps));
+        let would_be = attos(rule, held.saturating_add(candidate.added_steps));
         if would_be > limit {
             let (value, limit) = (Decimal::from_attos_lossy(would_be), Decimal::from_attos_lossy(limit));
             return Err(Reject::limit(Code::PositionExceedsLimit, kind, value, limit));
@@ -377,9 +384,9 @@ fn position(
 /// Gross and net notional over all symbols, working orders included.
 #[inline]
 fn notional(state: &State, candidate: &Candidate<'_>, owners: &Owners) -> Result<(), Reject> {
-    for (owner, kind) in owners.iter().zip(OWNER_KINDS) {
-        let limits = &state.rules.limits[*owner];
-        let totals = &state.exposure.totals[*owner];
+    for (owner, kind) in who(&state.rules, owners, |checks| checks.exposure) {
+        let limits = &state.rules.limits[owner];
+        let totals = &state.exposure.totals[owner];
         let added = candidate.added_notional;
         let gross = totals.gross.saturating_add(totals.buy).saturating_add(totals.sell).saturating_add(added);
         if gross > limits.max_gross {

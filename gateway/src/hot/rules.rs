@@ -2,6 +2,7 @@
 
 use tollgate_config::{OwnerLimits, PositionMode, PrecisionMode, SelfTradeMode, Settings, TradingHours};
 use tollgate_protocol::instrument::Instrument;
+use tollgate_protocol::money::Money;
 use tollgate_protocol::reject::Owner;
 use tollgate_protocol::text::{AccountName, Symbol, Text};
 
@@ -16,6 +17,8 @@ pub struct InstrumentRule {
     pub hours: TradingHours,
     /// No client may trade it.
     pub restricted: bool,
+    /// One step, in `10^-18` of the unit: what limits of quantity count in.
+    pub step: Money,
 }
 
 /// An account.
@@ -54,6 +57,45 @@ pub type Owners = [usize; 4];
 /// Who an owner is, by its place in [`Owners`].
 pub const OWNER_KINDS: [Owner; 4] = [Owner::Firm, Owner::Account, Owner::Client, Owner::Symbol];
 
+/// Which checks an owner's limits ask for, and with what: worked out once, so that an order pays for those alone.
+#[derive(Clone, Copy)]
+pub struct OwnerChecks {
+    /// Nanoseconds between two orders at its rate; 0 when it has none.
+    pub rate_interval_ns: u64,
+    /// How far the time that is used up may run ahead of the clock: by all but one order of the burst.
+    pub rate_ahead_ns: u64,
+    /// Orders of a minute, an hour and a day, and open ones.
+    pub counts: bool,
+    /// Daily loss or drawdown.
+    pub losses: bool,
+    /// Long or short quantity of a symbol.
+    pub position: bool,
+    /// Gross or net notional.
+    pub exposure: bool,
+}
+
+impl OwnerChecks {
+    fn new(limits: &OwnerLimits) -> Self {
+        const NONE: OwnerLimits = OwnerLimits::NONE;
+        let rate_interval_ns = rate_interval_ns(limits.orders_per_second);
+        let counts = [limits.max_orders_per_minute, limits.max_orders_per_hour, limits.max_orders_per_day];
+        Self {
+            rate_interval_ns,
+            rate_ahead_ns: rate_interval_ns.saturating_mul(u64::from(limits.orders_burst.max(1)) - 1),
+            counts: counts.iter().any(|count| *count != NONE.max_orders_per_day)
+                || limits.max_open_orders != NONE.max_open_orders,
+            losses: (limits.max_daily_loss, limits.max_drawdown) != (NONE.max_daily_loss, NONE.max_drawdown),
+            position: (limits.max_long, limits.max_short) != (NONE.max_long, NONE.max_short),
+            exposure: (limits.max_gross, limits.max_net) != (NONE.max_gross, NONE.max_net),
+        }
+    }
+}
+
+/// Nanoseconds between two orders at this rate; 0 when the rate is no limit.
+fn rate_interval_ns(orders_per_second: u32) -> u64 {
+    if orders_per_second == u32::MAX { 0 } else { 1_000_000_000 / u64::from(orders_per_second.max(1)) }
+}
+
 /// Everything that does not change while the process runs.
 pub struct Rules {
     /// Instruments, in the order of the settings.
@@ -64,6 +106,8 @@ pub struct Rules {
     pub clients: Box<[ClientRule]>,
     /// Limits of every owner: the firm, then the accounts, the clients, the symbols.
     pub limits: Box<[OwnerLimits]>,
+    /// What each of them asks for.
+    pub checks: Box<[OwnerChecks]>,
     /// Venues' names, in the order of the settings.
     pub venues: Box<[Text<15>]>,
     /// Second of the UTC day at which daily counters start anew.
@@ -72,6 +116,8 @@ pub struct Rules {
     pub slow_percent: i128,
     /// Orders a second when slowed.
     pub slow_orders_per_second: u32,
+    /// Nanoseconds between two of them.
+    pub slow_interval_ns: u64,
     /// Rate refusals in a minute that halt the account; 0 for never.
     pub rate_breaches_to_halt: u32,
     /// Whether that halt cancels working orders.
@@ -104,6 +150,7 @@ impl Rules {
             .chain(settings.accounts.iter().map(|account| account.limits))
             .chain(settings.clients.iter().map(|client| client.limits))
             .chain(settings.instruments.iter().map(|entry| entry.limits));
+        let limits: Box<[OwnerLimits]> = limits.collect();
         Self {
             instruments: settings
                 .instruments
@@ -112,6 +159,7 @@ impl Rules {
                     instrument: entry.instrument,
                     hours: entry.hours.clone(),
                     restricted: risk.restricted_symbols.contains(&entry.instrument.symbol),
+                    step: Money::from_decimal(entry.instrument.quantity.increment()).unwrap_or(Money::MAX),
                 })
                 .collect(),
             accounts: settings
@@ -125,11 +173,13 @@ impl Rules {
                 })
                 .collect(),
             clients: settings.clients.iter().map(|client| ClientRule::new(client, settings)).collect(),
-            limits: limits.collect(),
+            checks: limits.iter().map(OwnerChecks::new).collect(),
+            limits,
             venues: settings.venues.iter().map(|venue| venue.name).collect(),
             daily_reset_seconds: u64::from(risk.daily_reset_seconds),
             slow_percent: i128::from(risk.slow_percent),
             slow_orders_per_second: risk.slow_orders_per_second,
+            slow_interval_ns: rate_interval_ns(risk.slow_orders_per_second),
             rate_breaches_to_halt: risk.rate_breaches_to_halt,
             rate_halt_cancels: risk.rate_halt_cancels,
             repeat_window_ns: u64::from(risk.repeat_window_ms) * 1_000_000,

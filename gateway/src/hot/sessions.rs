@@ -145,6 +145,19 @@ impl Session {
         }
     }
 
+    /// Takes bytes as if they had been read: for measurements without a socket. They must fit the buffer.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.incoming[self.incoming_end..][..bytes.len()].copy_from_slice(bytes);
+        self.incoming_end += bytes.len();
+    }
+
+    /// Forgets what waits to be sent, and returns how many bytes it was: for measurements without a socket.
+    pub fn discard(&mut self) -> usize {
+        let bytes = self.outgoing.end - self.outgoing.start;
+        self.outgoing.clear();
+        bytes
+    }
+
     /// Reads what there is, once.
     #[inline]
     pub fn read(&mut self, now_ns: u64) -> (Reading, usize) {

@@ -1,0 +1,220 @@
+//! Instructions of the pipeline, by kind of command: what no noise blurs. Counted by valgrind's callgrind.
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::path::Path;
+use std::process::Command;
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use tollgate_protocol::event::Event;
+use tollgate_protocol::frame::{self, FRAME_BYTES_MAX, FrameKind};
+use tollgate_protocol::mac::{FrameMac, MacAlgorithm};
+
+use crate::workload::{BATCH, Kind, Workload, acknowledgement, limit_order, new_order};
+
+/// Batches that are counted, after as many that are not.
+const BATCHES: usize = 8;
+/// The ceilings, as the file beside this crate states them.
+const CEILINGS: &str = include_str!("../ceilings.json");
+/// The function in which callgrind counts; in the two of the MAC it stops meanwhile.
+const COUNTED: &str = "*tollgate_bench*counted*";
+
+/// What to count.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Write what was counted, with a twentieth more, to this file: bench/ceilings.json, to raise the ceilings.
+    #[arg(long, value_name = "FILE")]
+    bless: Option<std::path::PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A process that callgrind watches.
+#[derive(Args)]
+pub(crate) struct Count {
+    #[arg(value_enum)]
+    subject: Subject,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum)]
+enum Subject {
+    New,
+    Refused,
+    Cancel,
+    Replace,
+    Query,
+    Heartbeat,
+    /// Decoding the body of a new order, and encoding its acknowledgement.
+    Codec,
+    /// A limit order's numbers onto the grid.
+    Precision,
+}
+
+impl Subject {
+    const ALL: [Self; 8] = [
+        Self::New,
+        Self::Refused,
+        Self::Cancel,
+        Self::Replace,
+        Self::Query,
+        Self::Heartbeat,
+        Self::Codec,
+        Self::Precision,
+    ];
+
+    fn kind(self) -> Option<Kind> {
+        Some(match self {
+            Self::New => Kind::New,
+            Self::Refused => Kind::Refused,
+            Self::Cancel => Kind::Cancel,
+            Self::Replace => Kind::Replace,
+            Self::Query => Kind::Query,
+            Self::Heartbeat => Kind::Heartbeat,
+            Self::Codec | Self::Precision => return None,
+        })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Codec => "codec",
+            Self::Precision => "precision",
+            _ => self.kind().map_or("", Kind::name),
+        }
+    }
+}
+
+/// Counts every subject, each in a process of its own, and compares with the ceilings.
+pub(crate) fn run(options: &Options) -> Result<bool, String> {
+    let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let mut counts = BTreeMap::new();
+    for subject in Subject::ALL {
+        counts.insert(subject, count(subject, directory.path())?);
+    }
+    if let Some(path) = &options.bless {
+        return write_ceilings(path, &counts).map(|()| true);
+    }
+    let ceilings: BTreeMap<String, u64> =
+        serde_json::from_str(CEILINGS).map_err(|error| format!("bench/ceilings.json: {error}"))?;
+    let ceiling = |subject: Subject| ceilings.get(subject.name()).copied().unwrap_or(0);
+    let is_over = |(subject, found): (&Subject, &u64)| *found > ceiling(*subject);
+    if options.json {
+        let rows: serde_json::Map<_, _> = counts
+            .iter()
+            .map(|(subject, found)| {
+                (subject.name().to_owned(), json!({ "instructions": found, "ceiling": ceiling(*subject) }))
+            })
+            .collect();
+        println!("{}", json!({ "instructions": rows }));
+    } else {
+        println!("{:<11}{:>14}{:>10}", "", "instructions", "ceiling");
+        for (subject, found) in &counts {
+            let verdict = if is_over((subject, found)) { "  OVER" } else { "" };
+            println!("{:<11}{found:>14}{:>10}{verdict}", subject.name(), ceiling(*subject));
+        }
+        println!("\na command through the whole pipeline without its MACs, {} times each", BATCHES * BATCH);
+    }
+    let over = counts.iter().filter(|row| is_over(*row)).count();
+    if over > 0 {
+        eprintln!(
+            "error: {over} counts are over their ceilings. Make the path as short as it was; or, when the change is \
+             worth it, say so in CHANGELOG.md and raise them: cargo run --release -p tollgate-bench -- instructions \
+             --bless bench/ceilings.json"
+        );
+    }
+    Ok(over == 0)
+}
+
+fn write_ceilings(path: &Path, counts: &BTreeMap<Subject, u64>) -> Result<(), String> {
+    let rows: serde_json::Map<_, _> = counts
+        .iter()
+        .map(|(subject, found)| (subject.name().to_owned(), json!(found + found / 20)))
+        .collect();
+    let text = format!("{:#}\n", serde_json::Value::Object(rows));
+    std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Runs this program again under callgrind; returns the instructions of one command.
+fn count(subject: Subject, directory: &Path) -> Result<u64, String> {
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let out = directory.join(format!("callgrind.{}", subject.name()));
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--collect-atstart=no"])
+        .args(
+            [COUNTED, "*FrameMac*sign*", "*FrameMac*verify*"].map(|name| format!("--toggle-collect={name}")),
+        )
+        .arg(format!("--callgrind-out-file={}", out.display()))
+        .arg(program)
+        .args(["count", subject.name()])
+        .output()
+        .map_err(|error| format!("valgrind: {error}; run: sudo apt-get install valgrind"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let collected =
+        said.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse::<u64>().ok());
+    match collected {
+        Some(instructions) if output.status.success() && instructions > 0 => {
+            Ok(instructions / (BATCHES * BATCH) as u64)
+        }
+        _ => Err(format!("valgrind did not count {}:\n{said}", subject.name())),
+    }
+}
+
+/// The inside of [`count`].
+pub(crate) fn count_here(options: &Count) -> Result<bool, String> {
+    let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let mut workload = Workload::new(directory.path(), MacAlgorithm::Blake3)?;
+    match (options.subject, options.subject.kind()) {
+        (Subject::Codec, _) => codec(),
+        (_, None) => precision(&mut workload),
+        (_, Some(kind)) => {
+            for batch in 0..2 * BATCHES {
+                let is_counted = batch >= BATCHES;
+                workload.batch(
+                    kind,
+                    |workload| if is_counted { counted(|| workload.run()) } else { workload.run() },
+                )?;
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// What happens in here is counted. The MAC's own functions turn the counting off.
+#[inline(never)]
+fn counted<T>(call: impl FnOnce() -> T) -> T {
+    black_box(call())
+}
+
+fn codec() {
+    let mac = FrameMac::new(MacAlgorithm::Blake3, &[7; 32]);
+    let (mut there, mut back) = ([0; FRAME_BYTES_MAX], [0; FRAME_BYTES_MAX]);
+    let command = new_order();
+    let bytes = frame::encode(FrameKind::Command, 1, &command, Some(&mac), &mut there).unwrap_or_default();
+    let event = acknowledgement();
+    for batch in 0..2 {
+        let mut run = || {
+            for _ in 0..BATCHES * BATCH {
+                decode_and_encode(black_box(&there[..bytes]), black_box(&event), &mut back);
+            }
+        };
+        if batch == 1 { counted(run) } else { run() }
+    }
+}
+
+fn decode_and_encode(bytes: &[u8], event: &Event, out: &mut [u8]) {
+    if let Ok(Some(frame)) = frame::Frame::split(bytes) {
+        black_box(frame.body::<tollgate_protocol::Command>().is_ok());
+    }
+    black_box(frame::encode(FrameKind::Hello, 1, event, None, out));
+}
+
+fn precision(workload: &mut Workload) {
+    let order = limit_order();
+    counted(|| {
+        for _ in 0..BATCHES * BATCH {
+            black_box(workload.rig.precision(black_box(&order)));
+        }
+    });
+}

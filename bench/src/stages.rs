@@ -1,0 +1,226 @@
+//! What each stage of the pipeline costs, in process: no socket, no other thread.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use clap::Args;
+use serde_json::json;
+use tollgate_gateway::metrics::STAGES;
+use tollgate_gateway::rig::Stopwatch;
+use tollgate_protocol::mac::{FrameMac, TAG_BYTES};
+
+use crate::serve::{SERVER_CORE, pin};
+use crate::statistics::Spread;
+use crate::workload::{BATCH, Kind, Workload, limit_order};
+use crate::{Mac, machine};
+
+/// What to measure.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Batches of 64 commands for each kind; a tenth more is run first and thrown away.
+    #[arg(long, default_value_t = 400)]
+    batches: usize,
+    /// The session's MAC.
+    #[arg(long, value_enum, default_value = "blake3")]
+    mac: Mac,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Goals for a new order without the MAC, and for a precision check, in nanoseconds.
+const PIPELINE_NS: (f64, f64) = (500.0, 300.0);
+const PRECISION_NS: f64 = 20.0;
+
+/// Nanoseconds a command, batch by batch.
+#[derive(Default)]
+struct Samples {
+    whole: Vec<f64>,
+    mac: Vec<f64>,
+    stages: [Vec<f64>; STAGES.len()],
+    bytes: (usize, usize),
+}
+
+impl Samples {
+    fn without_mac(&self) -> Spread {
+        Spread::of(self.whole.iter().zip(&self.mac).map(|(whole, mac)| whole - mac))
+    }
+}
+
+pub(crate) fn run(options: &Options) -> Result<bool, String> {
+    if options.batches < 10 {
+        return Err(format!("--batches {}: give 10 at least", options.batches));
+    }
+    pin(SERVER_CORE);
+    let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let mut workload = Workload::new(directory.path(), options.mac.algorithm())?;
+    let mac = FrameMac::new(options.mac.algorithm(), &[7; 32]);
+    let mut samples: Vec<(Kind, Samples)> = Kind::ALL.map(|kind| (kind, Samples::default())).into();
+    let look_ns = look_at_the_clock_ns();
+    for batch in 0..options.batches + options.batches / 10 {
+        for (kind, samples) in &mut samples {
+            if batch == options.batches / 10 {
+                *samples = Samples::default();
+            }
+            measure(&mut workload, *kind, &mac, look_ns, samples)?;
+        }
+    }
+    let precision = precision_ns(&mut workload, options.batches);
+    if options.json {
+        println!("{}", document(options, &samples, precision));
+    } else {
+        print(options, &samples, precision, look_ns);
+    }
+    let new = samples.iter().find(|(kind, _)| *kind == Kind::New).map(|(_, samples)| samples.without_mac());
+    Ok(new.is_some_and(|new| new.median <= PIPELINE_NS.0))
+}
+
+fn measure(
+    workload: &mut Workload,
+    kind: Kind,
+    mac: &FrameMac,
+    look_ns: f64,
+    samples: &mut Samples,
+) -> Result<(), String> {
+    let whole = workload.batch(kind, |workload| {
+        let began = Instant::now();
+        black_box(workload.run());
+        began.elapsed()
+    })?;
+    samples.whole.push(each(whole.as_nanos() as f64));
+    samples.bytes = workload.bytes;
+    samples.mac.push(mac_ns(mac, samples.bytes));
+    let watch = workload.batch(kind, |workload| {
+        let mut watch = Stopwatch::start();
+        black_box(workload.run_watched(&mut watch));
+        watch
+    })?;
+    for (stage, nanoseconds) in watch.stages_ns.iter().enumerate() {
+        if *nanoseconds > 0 {
+            samples.stages[stage].push((each(*nanoseconds as f64) - look_ns).max(0.0));
+        }
+    }
+    Ok(())
+}
+
+fn each(batch_ns: f64) -> f64 {
+    batch_ns / BATCH as f64
+}
+
+/// What checking the tag of one frame and making that of another costs.
+fn mac_ns(mac: &FrameMac, bytes: (usize, usize)) -> f64 {
+    let request = vec![7; bytes.0.saturating_sub(TAG_BYTES)];
+    let answer = vec![9; bytes.1.saturating_sub(TAG_BYTES)];
+    let mut tag = [0; TAG_BYTES];
+    let began = Instant::now();
+    for _ in 0..BATCH {
+        black_box(mac.verify(black_box(&request), black_box(&tag)));
+        mac.sign(black_box(&answer), &mut tag);
+        black_box(&tag);
+    }
+    each(began.elapsed().as_nanos() as f64)
+}
+
+/// What the probe between two stages costs.
+fn look_at_the_clock_ns() -> f64 {
+    let looks = 100_000;
+    let began = Instant::now();
+    for _ in 0..looks {
+        black_box(Instant::now());
+    }
+    began.elapsed().as_nanos() as f64 / f64::from(looks)
+}
+
+fn precision_ns(workload: &mut Workload, batches: usize) -> Spread {
+    let order = limit_order();
+    Spread::of((0..batches).map(|_| {
+        let began = Instant::now();
+        for _ in 0..1000 {
+            black_box(workload.rig.precision(black_box(&order)));
+        }
+        began.elapsed().as_nanos() as f64 / 1000.0
+    }))
+}
+
+fn median(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| Spread::of(values.iter().copied()).median)
+}
+
+fn print(options: &Options, samples: &[(Kind, Samples)], precision: Spread, look_ns: f64) {
+    for (name, value) in machine::describe() {
+        println!("{name:<11}{value}");
+    }
+    println!("MAC        {}, both ways", options.mac.argument());
+    println!("batches    {} of {BATCH} commands for each kind, in turn; medians\n", options.batches);
+    print!("{:<11}{:>7}{:>7}{:>10}{:>7}{:>9} │", "ns", "bytes", "back", "whole", "MAC", "without");
+    for stage in STAGES {
+        print!("{stage:>13}");
+    }
+    println!();
+    for (kind, samples) in samples {
+        let whole = Spread::of(samples.whole.iter().copied());
+        let (there, back) = samples.bytes;
+        let mac = Spread::of(samples.mac.iter().copied()).median;
+        let without = samples.without_mac().median;
+        print!("{:<11}{there:>7}{back:>7}{:>10.0}{mac:>7.0}{without:>9.0} │", kind.name(), whole.median);
+        for stage in &samples.stages {
+            print!("{:>13}", median(stage).map_or_else(|| "–".to_owned(), |median| format!("{median:.0}")));
+        }
+        println!();
+    }
+    println!(
+        "\nStages are timed apart, less {look_ns:.0} ns for each look at the clock: read them as shares."
+    );
+    for (kind, samples) in samples.iter().filter(|(kind, _)| *kind == Kind::New) {
+        let it = samples.without_mac();
+        let verdict = match it.median {
+            value if value <= PIPELINE_NS.1 => "goal met".to_owned(),
+            value if value <= PIPELINE_NS.0 => format!("first release met, goal {} not met", PIPELINE_NS.1),
+            _ => format!("first release {} NOT met", PIPELINE_NS.0),
+        };
+        println!(
+            "{} without the MAC: {:.0} ns ({:.0}–{:.0}): {verdict}",
+            kind.name(),
+            it.median,
+            it.low,
+            it.high
+        );
+    }
+    let verdict = if precision.median <= PRECISION_NS { "goal met" } else { "goal 20 NOT met" };
+    println!(
+        "precision of a limit order: {:.1} ns ({:.1}–{:.1}): {verdict}",
+        precision.median, precision.low, precision.high
+    );
+}
+
+fn document(options: &Options, samples: &[(Kind, Samples)], precision: Spread) -> serde_json::Value {
+    let machine: serde_json::Map<_, _> =
+        machine::describe().into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+    let kinds: serde_json::Map<_, _> = samples
+        .iter()
+        .map(|(kind, samples)| {
+            let stages: serde_json::Map<_, _> = STAGES
+                .iter()
+                .zip(&samples.stages)
+                .filter_map(|(stage, values)| Some(((*stage).to_owned(), json!(median(values)?))))
+                .collect();
+            let document = json!({
+                "request_bytes": samples.bytes.0,
+                "answer_bytes": samples.bytes.1,
+                "whole_ns": Spread::of(samples.whole.iter().copied()).json(),
+                "mac_ns": Spread::of(samples.mac.iter().copied()).json(),
+                "without_mac_ns": samples.without_mac().json(),
+                "stages_ns": stages,
+            });
+            (kind.name().to_owned(), document)
+        })
+        .collect();
+    json!({
+        "machine": machine,
+        "mac": options.mac.argument(),
+        "batches": options.batches,
+        "batch_commands": BATCH,
+        "kinds": kinds,
+        "precision_ns": precision.json(),
+    })
+}
