@@ -48,11 +48,9 @@ impl DoctorArguments {
             output.text(&self.heading(&host, &plan))?;
             output.text(&page::findings(&findings, output))?;
             output.line(page::summary(&findings))?;
-            if findings.iter().any(|finding| !finding.commands.is_empty()) {
-                output.line(format_args!(
-                    "Nothing was changed. What the commands cost, how to keep them and how to undo them: {GUIDE}"
-                ))?;
-            }
+            output.line(format_args!(
+                "Nothing was changed. What the commands cost, how to keep them and how to undo them: {GUIDE}"
+            ))?;
         }
         // What is only not known, or could be better, is no failure: most machines have some of it.
         if findings.iter().any(|finding| finding.state == State::Bad) {

@@ -80,6 +80,15 @@ impl HotCore {
         Ok(Self { number, chosen: plan.core.is_some(), others: online.without(number) })
     }
 
+    /// What is to be done to this core, unless it should be another: see `cores::hot_core`.
+    fn unless_first(&self, commands: Vec<String>) -> Vec<String> {
+        if self.number == 0 {
+            vec!["# first give the hot thread another core: see hot-core".to_owned()]
+        } else {
+            commands
+        }
+    }
+
     /// A file of this core.
     fn path(&self, name: &str) -> String {
         format!("/sys/devices/system/cpu/cpu{}/{name}", self.number)

@@ -94,15 +94,19 @@ pub(super) fn core_isolation(host: &Host, plan: &Plan) -> Finding {
         }
         let found = format!("{core} is not isolated; isolated cores: {isolated}");
         let parameter = format!("isolcpus=managed_irq,domain,{}", core.number);
-        Ok(CORE_ISOLATION.could_be_better(found, boot_parameter("isolation", &parameter)))
+        Ok(CORE_ISOLATION.could_be_better(found, core.unless_first(boot_parameter("isolation", &parameter))))
     })
 }
 
-/// Cores that the scheduler leaves alone: since the start, or by a cpuset that only some kernels show.
-pub(super) fn isolated(host: &Host) -> Result<CoreList, Unread> {
-    let since_start = host.cores("/sys/devices/system/cpu/isolated")?;
+/// Cores that the scheduler has left alone since the start, by `isolcpus=`.
+pub(super) fn isolated_since_start(host: &Host) -> Result<CoreList, Unread> {
+    host.cores("/sys/devices/system/cpu/isolated")
+}
+
+/// Those, and the ones that a cpuset isolates now, which only some kernels show.
+fn isolated(host: &Host) -> Result<CoreList, Unread> {
     let by_cpuset = host.cores("/sys/fs/cgroup/cpuset.cpus.isolated").unwrap_or_default();
-    Ok(since_start.with(&by_cpuset))
+    Ok(isolated_since_start(host)?.with(&by_cpuset))
 }
 
 const TIMER_TICK: Topic = Topic {
@@ -132,7 +136,7 @@ pub(super) fn timer_tick(host: &Host, plan: &Plan) -> Finding {
         }
         let found = format!("{core} has a regular tick; nohz_full: {tickless}");
         let parameter = format!("nohz_full={}", core.number);
-        Ok(TIMER_TICK.could_be_better(found, boot_parameter("tick", &parameter)))
+        Ok(TIMER_TICK.could_be_better(found, core.unless_first(boot_parameter("tick", &parameter))))
     })
 }
 
@@ -232,6 +236,19 @@ mod tests {
         assert!(shared.commands[0].contains("isolcpus=managed_irq,domain,1\""), "{shared:?}");
         assert_eq!(finding(&[FOUR_CORES]).state, State::Unknown);
         assert_eq!(finding(&[FOUR_CORES, (ISOLATED, "some")]).state, State::Unknown);
+    }
+
+    #[test]
+    fn nothing_is_built_on_the_first_core() {
+        let fixture = Fixture::new(&[FOUR_CORES, (ISOLATED, "\n"), (TICKLESS, "(null)\n")]);
+        for check in [core_isolation, timer_tick] {
+            let finding = check(&fixture.host(), &Plan { core: Some(0), ..plan() });
+            assert_eq!(finding.state, State::CouldBeBetter);
+            assert!(
+                finding.commands.len() == 1 && finding.commands[0].contains("another core"),
+                "{finding:?}"
+            );
+        }
     }
 
     #[test]

@@ -38,10 +38,10 @@ pub(super) fn journal_filesystem(host: &Host, plan: &Plan) -> Finding {
         };
         let found = format!("{} mounted on {}{elsewhere}", mount.kind, mount.point.display());
         let move_away = || {
-            vec![format!(
-                "# in the settings, table [journal]; copy the journal there while the gateway is stopped\n\
-                 directory = \"/var/lib/tollgate/journal\""
-            )]
+            vec![
+                "findmnt -t ext4,xfs   # where there is one".to_owned(),
+                "# stop the gateway, copy the journal there, and set journal.directory".to_owned(),
+            ]
         };
         Ok(match mount.kind.as_str() {
             "ext4" | "xfs" => JOURNAL_FILESYSTEM.good(found),

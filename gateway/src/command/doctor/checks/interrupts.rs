@@ -5,7 +5,7 @@ use super::super::finding::{Finding, Topic};
 use super::super::host::{Host, Unread};
 use super::super::plan::Plan;
 use super::HotCore;
-use super::cores::isolated;
+use super::cores::isolated_since_start;
 
 /// More names than this are not shown.
 const NAMES_SHOWN: usize = 4;
@@ -52,7 +52,7 @@ pub(super) fn interrupts(host: &Host, plan: &Plan) -> Finding {
         let move_all = format!(
             "for f in /proc/irq/*/smp_affinity_list; do echo {others} | sudo tee $f; done >/dev/null 2>&1"
         );
-        Ok(INTERRUPTS.could_be_better(found, vec![move_all]))
+        Ok(INTERRUPTS.could_be_better(found, core.unless_first(vec![move_all])))
     })
 }
 
@@ -82,7 +82,7 @@ fn listed<'a>(interrupts: impl Iterator<Item = &'a Interrupt>) -> String {
 
 const IRQBALANCE: Topic = Topic {
     name: "irqbalance",
-    right: "not running, or the hot core isolated, which irqbalance respects",
+    right: "not running, or the hot core isolated by isolcpus=, which irqbalance respects",
     why: "irqbalance moves interrupts to whichever core it takes for free, the hot core included, and undoes by \
           and by what was set by hand.",
 };
@@ -93,11 +93,11 @@ pub(super) fn irqbalance(host: &Host, plan: &Plan) -> Finding {
             return Ok(IRQBALANCE.good("not running"));
         }
         let core = HotCore::find(host, plan)?;
-        if isolated(host)?.contains(core.number) {
-            return Ok(IRQBALANCE.good(format!("running; {core} is isolated")));
+        if isolated_since_start(host)?.contains(core.number) {
+            return Ok(IRQBALANCE.good(format!("running; {core} is isolated by isolcpus=")));
         }
         let stop = "sudo systemctl disable --now irqbalance".to_owned();
-        Ok(IRQBALANCE.could_be_better(format!("running; {core} is not isolated"), vec![stop]))
+        Ok(IRQBALANCE.could_be_better(format!("running; {core} is not isolated by isolcpus="), vec![stop]))
     })
 }
 
