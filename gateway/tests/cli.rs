@@ -17,6 +17,7 @@ fn help_reads_like_a_manual() {
         "run",
         "init",
         "check",
+        "doctor",
         "keys",
         "send",
         "watch",
@@ -122,6 +123,58 @@ fn check_tells_every_mistake_at_once() {
     assert!(errors.iter().all(|error| !error["problem"].as_str().unwrap().is_empty()));
     tollgate(&format!("run --config {}", path.display())).exits(3).complains("gateway.listen");
     tollgate("check /nonexistent/tollgate.toml").exits(3).complains("/nonexistent/tollgate.toml");
+}
+
+#[test]
+fn doctor_tells_the_state_of_this_machine() {
+    let home = Home::new();
+    let line = format!("doctor {}", home.config());
+    let ran = tollgate(&format!("{line} --json"));
+    let document = ran.json();
+    let findings = document["findings"].as_array().unwrap();
+    let order = ["bad", "could_be_better", "unknown", "good"];
+    let mut worst_first = Vec::new();
+    for finding in findings {
+        for key in ["name", "found", "right", "why"] {
+            assert!(!finding[key].as_str().unwrap().is_empty(), "{key}: {finding}");
+        }
+        assert!(
+            finding["commands"].as_array().unwrap().iter().all(serde_json::Value::is_string),
+            "{finding}"
+        );
+        let state = finding["state"].as_str().unwrap();
+        worst_first.push(order.iter().position(|known| *known == state).unwrap());
+    }
+    assert!(worst_first.is_sorted(), "{worst_first:?}");
+    for (at, state) in order.iter().enumerate() {
+        let count = worst_first.iter().filter(|found| **found == at).count();
+        assert_eq!(document["summary"][state].as_u64(), Some(count as u64), "{state}: {document}");
+    }
+    let ran = ran.exits(i32::from(document["summary"]["bad"] != 0));
+    // The same findings are on the page, whose lines fit a terminal.
+    let page = tollgate(&line).exits(ran.code).says("Nothing was changed");
+    for finding in findings {
+        assert!(page.out.contains(finding["name"].as_str().unwrap()), "{finding}:\n{}", page.out);
+    }
+}
+
+#[test]
+fn doctor_fails_where_something_is_bad() {
+    let home = Home::new();
+    let settings = fs::read_to_string(home.config()).unwrap();
+    let changed = settings.replace("# core = 1\n", "core = 4095\n");
+    assert_ne!(settings, changed);
+    // Written anew, its keys are still beside it: the machine is judged without them.
+    fs::write(home.config(), changed).unwrap();
+    fs::write(home.path("gate/keys.toml"), "no keys at all").unwrap();
+    let line = format!("doctor {}", home.config());
+    tollgate(&line).exits(1).says("bad (").says("hot.core = 4095 is not online");
+    let document = tollgate(&format!("{line} --json")).exits(1).json();
+    assert_eq!(document["hot_core"], 4095);
+    assert_eq!(document["findings"][0]["state"], "bad");
+    fs::write(home.config(), "[oops]\n").unwrap();
+    tollgate(&line).exits(3).complains("oops");
+    tollgate("doctor one two").exits(2).complains("two");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod completion;
 mod connection;
 mod demo;
 mod describe;
+mod doctor;
 mod document;
 mod failure;
 mod fresh_key;
@@ -51,6 +52,7 @@ Environment:
 Examples:
   tollgate demo                                   see all of it at work, on a simulated venue
   tollgate init ~/tollgate                        make settings and keys
+  tollgate doctor ~/tollgate/tollgate.toml        does this machine suit it?
   tollgate run --config ~/tollgate/tollgate.toml  start the gateway
   tollgate send --key ~/tollgate/clients/trend-trade.toml new BTCUSDT buy 0.001 --wait
   tollgate status                                 is it ready?
@@ -109,6 +111,19 @@ enum Command {
     #[command(after_help = "Examples:\n  tollgate check tollgate.toml\n  \
         tollgate check tollgate.toml --json | jq .errors")]
     Check(check::CheckArguments),
+    /// Inspect the machine: does it suit the gateway?
+    ///
+    /// Looks at cores and their isolation, interrupts, frequency and sleep, clock, memory, network, limits, and the
+    /// disk of the journal, and compares them with what the settings want. Each finding has a name, a state (good,
+    /// could be better, bad, unknown), what was found, what would be right, why it matters, and the commands that
+    /// would change it. The worst comes first. Changes nothing and needs no privileges: what this user may not read
+    /// is unknown, with the reason. Limits are those of this shell; a service may have others.
+    #[command(
+        after_help = "Exit codes: 0 nothing is bad, 1 something is, 2 the command line makes no sense, 3 the \
+        settings are wrong.\n\nExamples:\n  tollgate doctor\n  tollgate doctor tollgate.toml\n  \
+        tollgate doctor tollgate.toml --json | jq '.findings[] | select(.state != \"good\")'"
+    )]
+    Doctor(doctor::DoctorArguments),
     /// Start the gateway, and run it until SIGTERM or Ctrl-C.
     ///
     /// Reads settings and keys, recovers from the journal, connects to the venues, and serves clients. Logs to
@@ -199,6 +214,7 @@ impl Command {
             Self::Run(run) => run.run(output),
             Self::Init(init) => init.run(output),
             Self::Check(check) => check.run(output),
+            Self::Doctor(doctor) => doctor.run(output),
             Self::Keys(keys) => keys.run(output),
             Self::Send(send) => send.run(output),
             Self::Watch(watch) => watch.run(output),
