@@ -311,8 +311,8 @@ impl Record {
             Self::Name(_) => 1,
             Self::Start(_) => 2,
             Self::Price(_) => 3,
-            Self::Intent(_) => 4,
-            Self::Refusal(_) => 5,
+            Self::Intent(_) => Intent::KIND,
+            Self::Refusal(_) => Refusal::KIND,
             Self::Child(_) => 6,
             Self::Report(_) => 7,
             Self::Venue(_) => 8,
@@ -331,20 +331,17 @@ impl Record {
     /// Writes the payload into `out`, which must have [`PAYLOAD_BYTES_MAX`] bytes, and returns its length.
     #[inline]
     pub fn encode(&self, out: &mut [u8]) -> usize {
-        let written = match self {
-            Self::Name(record) => compact::encode(record, out),
-            Self::Start(record) => compact::encode(record, out),
-            Self::Price(record) => compact::encode(record, out),
-            Self::Intent(record) => compact::encode(record, out),
-            Self::Refusal(record) => compact::encode(record, out),
-            Self::Child(record) => compact::encode(record, out),
-            Self::Report(record) => compact::encode(record, out),
-            Self::Venue(record) => compact::encode(record, out),
-            Self::Digest(record) => compact::encode(record, out),
-        };
-        // Every field has a largest size, and the sum is below the maximum: a test holds this.
-        assert!(written.is_ok(), "a record fits PAYLOAD_BYTES_MAX");
-        written.unwrap_or_default()
+        match self {
+            Self::Name(record) => encode(record, out),
+            Self::Start(record) => encode(record, out),
+            Self::Price(record) => encode(record, out),
+            Self::Intent(record) => encode(record, out),
+            Self::Refusal(record) => encode(record, out),
+            Self::Child(record) => encode(record, out),
+            Self::Report(record) => encode(record, out),
+            Self::Venue(record) => encode(record, out),
+            Self::Digest(record) => encode(record, out),
+        }
     }
 
     /// Reads a payload.
@@ -369,22 +366,54 @@ impl Record {
     /// record's own; `durability` is the class that an acknowledgement states.
     #[inline]
     pub fn event(&self, sequence: u64, time_ns: u64, durability: Durability) -> Option<(u16, Event)> {
-        let (client, event_sequence, body) = match self {
-            Self::Intent(intent) => {
-                let acknowledgement = Acknowledgement {
-                    command_id: intent.command.command_id,
-                    order_id: OrderId(sequence),
-                    durability,
-                };
-                (intent.client, intent.event_sequence, EventBody::Acknowledged(acknowledgement))
-            }
-            Self::Refusal(refusal) => {
-                let rejection = Rejection { command_id: refusal.command.command_id, reject: refusal.reject };
-                (refusal.client, refusal.event_sequence, EventBody::Rejected(rejection))
-            }
-            Self::Report(report) => (report.client, report.event_sequence, EventBody::Report(report.report)),
+        let (client, event) = match self {
+            Self::Intent(intent) => (intent.client, intent.acknowledgement(sequence, time_ns, durability)),
+            Self::Refusal(refusal) => (refusal.client, refusal.rejection(time_ns)),
+            Self::Report(report) => (report.client, report.event(time_ns)),
             _ => return None,
         };
-        (event_sequence != 0).then_some((client, Event { event_sequence, time_ns, body }))
+        (event.event_sequence != 0).then_some((client, event))
+    }
+}
+
+/// Writes a record's payload into `out`, which must have [`PAYLOAD_BYTES_MAX`] bytes, and returns its length.
+#[inline]
+pub fn encode<T: Serialize>(record: &T, out: &mut [u8]) -> usize {
+    let written = compact::encode(record, out);
+    // Every field has a largest size, and the sum is below the maximum: a test holds this.
+    assert!(written.is_ok(), "a record fits PAYLOAD_BYTES_MAX");
+    written.unwrap_or_default()
+}
+
+impl Intent {
+    /// The stable number of its kind.
+    pub const KIND: u16 = 4;
+
+    /// The event of the journal's record `sequence`, made at `time_ns`; `durability` is the class that it states.
+    #[inline]
+    pub fn acknowledgement(&self, sequence: u64, time_ns: u64, durability: Durability) -> Event {
+        let command_id = self.command.command_id;
+        let body = Acknowledgement { command_id, order_id: OrderId(sequence), durability };
+        Event { event_sequence: self.event_sequence, time_ns, body: EventBody::Acknowledged(body) }
+    }
+}
+
+impl Refusal {
+    /// The stable number of its kind.
+    pub const KIND: u16 = 5;
+
+    /// The event of the record, made at `time_ns`.
+    #[inline]
+    pub fn rejection(&self, time_ns: u64) -> Event {
+        let body = Rejection { command_id: self.command.command_id, reject: self.reject };
+        Event { event_sequence: self.event_sequence, time_ns, body: EventBody::Rejected(body) }
+    }
+}
+
+impl ReportRecord {
+    /// The event of the record, made at `time_ns`.
+    #[inline]
+    pub fn event(&self, time_ns: u64) -> Event {
+        Event { event_sequence: self.event_sequence, time_ns, body: EventBody::Report(self.report) }
     }
 }

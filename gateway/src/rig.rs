@@ -193,6 +193,7 @@ impl Rig {
     pub fn drain(&mut self, mut take: impl FnMut(&mut Self, VenueRequest)) -> usize {
         let (core, sessions) = self.hot.parts();
         core.flush_outboxes();
+        core.state.dedupe.tidy(u64::MAX);
         while sessions.next_dirty().is_some() {}
         let bytes = sessions.get(0).map_or(0, Session::discard);
         while let Some(request) = self.requests.receive() {

@@ -18,9 +18,10 @@ const EDGES: [(&str, &[&str]); 6] = [
     ("bench", &["protocol", "journal", "config", "bridge", "gateway"]),
 ];
 
-/// The only files that see the hot and the cold threads at once: they build them, or feed what a journal holds to the
-/// hot thread's state.
-const JOINTS: [&str; 3] = ["gateway/src/gateway.rs", "gateway/src/recovery.rs", "gateway/src/replay.rs"];
+/// The only files that see the hot and the cold threads at once: they build them, or feed what a journal or a
+/// measurement holds to the hot thread's state.
+const JOINTS: [&str; 4] =
+    ["gateway/src/gateway.rs", "gateway/src/recovery.rs", "gateway/src/replay.rs", "gateway/src/rig.rs"];
 
 /// Modules with unsafe code, each with its reason at its head; and the allocators that count, in tests.
 const UNSAFE_ALLOWED: [&str; 4] = [

@@ -16,7 +16,7 @@ use super::sessions::Sessions;
 use super::state::{State, sweeps};
 use super::{judge, recent::Recent};
 use crate::metrics::{Metrics, REPORTS};
-use crate::record::{Child, Effect, Intent, Origin, PAYLOAD_BYTES_MAX, Price, Record};
+use crate::record::{self, Child, Effect, Intent, Origin, PAYLOAD_BYTES_MAX, Price, Record, Refusal};
 
 /// The last quote of an instrument, as the venue sent it: newer than what the journal has, and no decision rests on it
 /// before it is journaled.
@@ -87,17 +87,42 @@ pub struct Core {
 
 impl Core {
     /// Journals a record and takes it into the state.
-    #[inline]
     pub fn commit(&mut self, room: Room, record: &Record) -> Result<u64, Code> {
-        let written = self
-            .journal
-            .append(room, record.kind(), self.now_ns, PAYLOAD_BYTES_MAX, |out| record.encode(out));
-        let sequence = written.map_err(|error| match error {
-            AppendError::Failed => Code::JournalFailed,
-            _ => Code::JournalFull,
-        })?;
+        let sequence = self.append(room, record.kind(), |out| record.encode(out))?;
         self.state.apply(sequence, self.now_ns, record);
         Ok(sequence)
+    }
+
+    /// The same for an intent, which need not become a [`Record`] first.
+    #[inline]
+    pub fn commit_intent(&mut self, room: Room, intent: &Intent) -> Result<u64, Code> {
+        let sequence = self.append(room, Intent::KIND, |out| record::encode(intent, out))?;
+        self.state.advance(self.now_ns);
+        self.state.apply_intent(sequence, self.now_ns, intent);
+        Ok(sequence)
+    }
+
+    /// The same for a refusal.
+    #[inline]
+    pub fn commit_refusal(&mut self, refusal: &Refusal) -> Result<u64, Code> {
+        let sequence = self.append(Room::Ordinary, Refusal::KIND, |out| record::encode(refusal, out))?;
+        self.state.advance(self.now_ns);
+        self.state.apply_refusal(sequence, self.now_ns, refusal);
+        Ok(sequence)
+    }
+
+    #[inline]
+    fn append(
+        &mut self,
+        room: Room,
+        kind: u16,
+        encode: impl FnOnce(&mut [u8]) -> usize,
+    ) -> Result<u64, Code> {
+        let written = self.journal.append(room, kind, self.now_ns, PAYLOAD_BYTES_MAX, encode);
+        written.map_err(|error| match error {
+            AppendError::Failed => Code::JournalFailed,
+            _ => Code::JournalFull,
+        })
     }
 
     /// What must wait for the journal's record `sequence` waits for this: the record itself in the disk class, else
@@ -107,13 +132,12 @@ impl Core {
         if self.durability == Durability::Disk { sequence } else { 0 }
     }
 
-    /// Tells a record's event to its client's sessions.
+    /// Tells the event of the journal's record `sequence` to its client's sessions.
     #[inline]
-    pub fn tell(&mut self, sessions: &mut Sessions, sequence: u64, record: &Record) {
-        let Some((client, event)) = record.event(sequence, self.now_ns, self.durability) else { return };
-        self.recent.push(client, &event);
-        self.metrics.event_sequences[usize::from(client)].set(event.event_sequence);
+    pub fn tell(&mut self, sessions: &mut Sessions, sequence: u64, client: u16, event: Event) {
         sessions.publish(client, &event, self.gate(sequence));
+        self.metrics.event_sequences[usize::from(client)].set(event.event_sequence);
+        self.recent.push(client, event);
     }
 
     /// Events that a session still lacks; false when they are no longer remembered.
@@ -270,7 +294,7 @@ impl Core {
         let authority = crate::record::Authority::default();
         let intent =
             Intent { client, origin, event_sequence: 0, content_hash: 0, authority, command, effect };
-        let sequence = self.commit(Room::Reserved, &Record::Intent(intent))?;
+        let sequence = self.commit_intent(Room::Reserved, &intent)?;
         match effect {
             Effect::Cancel(order_id) => self.request_cancel(sequence, order_id),
             Effect::Sweep { .. } => self.route_sweep(sequence, &intent),

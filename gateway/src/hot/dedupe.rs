@@ -22,6 +22,9 @@ pub struct FirstAnswer {
     pub reject: Option<Reject>,
 }
 
+/// Forgotten commands that may wait to be taken out of the index: those of some busy turns.
+const UNTIDY_MAX: usize = 1024;
+
 /// What the window says of a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Seen {
@@ -51,6 +54,8 @@ struct Entry {
     /// 0 for an acknowledgement.
     code: u16,
     client: u16,
+    /// It has left the window; only its place in the index is not free yet.
+    is_forgotten: bool,
 }
 
 impl Entry {
@@ -66,6 +71,7 @@ impl Entry {
         owner: Owner::Gateway,
         code: 0,
         client: 0,
+        is_forgotten: false,
     };
 
     fn answer(&self) -> FirstAnswer {
@@ -90,10 +96,13 @@ impl Entry {
 pub struct Dedupe {
     entries: Box<[Entry]>,
     table: IndexTable,
-    /// Commands ever remembered; the newest is at `(next − 1) % capacity`.
+    /// Commands ever remembered; the newest is at `(next − 1) % entries.len()`.
     next: u64,
     /// The oldest that is still remembered.
     oldest: u64,
+    /// The oldest that is still in the index.
+    indexed: u64,
+    window_commands: usize,
     window_ns: u64,
     /// By client: commands made at or before this are refused.
     floors: Box<[u64]>,
@@ -105,10 +114,12 @@ impl Dedupe {
     /// keeps the index from being steered; it changes no answer.
     pub fn new(window_commands: usize, window_ns: u64, clients: usize, seed: u64) -> Self {
         Self {
-            entries: vec![Entry::EMPTY; window_commands].into_boxed_slice(),
-            table: IndexTable::new(window_commands),
+            entries: vec![Entry::EMPTY; window_commands + UNTIDY_MAX].into_boxed_slice(),
+            table: IndexTable::new(window_commands + UNTIDY_MAX),
             next: 0,
             oldest: 0,
+            indexed: 0,
+            window_commands,
             window_ns,
             floors: vec![0; clients].into_boxed_slice(),
             seed,
@@ -124,7 +135,7 @@ impl Dedupe {
     fn find(&self, client: u16, command_id: CommandId) -> Option<&Entry> {
         let found = self.table.find(self.hash(client, command_id), |entry| {
             let entry = &self.entries[entry as usize];
-            entry.command_id == command_id && entry.client == client
+            entry.command_id == command_id && entry.client == client && !entry.is_forgotten
         })?;
         Some(&self.entries[found as usize])
     }
@@ -159,11 +170,13 @@ impl Dedupe {
         created_at_ns: u64,
         answer: FirstAnswer,
     ) {
-        let capacity = self.entries.len() as u64;
-        if self.next - self.oldest == capacity {
+        if self.next - self.oldest == self.window_commands as u64 {
             self.forget_oldest();
         }
-        let at = (self.next % capacity) as usize;
+        if self.next - self.indexed == self.entries.len() as u64 {
+            self.tidy(1);
+        }
+        let at = self.place(self.next);
         let reject = answer.reject.unwrap_or(Reject::new(Code::FrameMagic, Owner::Gateway));
         self.entries[at] = Entry {
             command_id,
@@ -177,24 +190,43 @@ impl Dedupe {
             owner: reject.owner,
             code: answer.reject.map_or(0, |reject| reject.code.number()),
             client,
+            is_forgotten: false,
         };
         self.table.insert(self.hash(client, command_id), at as u32);
         self.next += 1;
     }
 
     #[inline]
+    fn place(&self, number: u64) -> usize {
+        (number % self.entries.len() as u64) as usize
+    }
+
+    #[inline]
     fn forget_oldest(&mut self) {
-        let at = (self.oldest % self.entries.len() as u64) as usize;
-        let entry = self.entries[at];
-        self.table.remove(self.hash(entry.client, entry.command_id), at as u32);
+        let at = self.place(self.oldest);
+        let entry = &mut self.entries[at];
+        entry.is_forgotten = true;
         let floor = &mut self.floors[usize::from(entry.client)];
         *floor = (*floor).max(entry.created_at_ns);
         self.oldest += 1;
     }
 
+    /// Takes forgotten commands out of the index, so many at most. It changes no answer, and costs a walk through
+    /// memory that nobody looked at for long: so it is for the time after the answers.
+    #[inline]
+    pub fn tidy(&mut self, most: u64) {
+        for _ in 0..most.min(self.oldest - self.indexed) {
+            let at = self.place(self.indexed);
+            let entry = &self.entries[at];
+            let hash = self.hash(entry.client, entry.command_id);
+            self.table.remove(hash, at as u32);
+            self.indexed += 1;
+        }
+    }
+
     /// Commands that can be remembered.
     pub fn window_commands(&self) -> usize {
-        self.entries.len()
+        self.window_commands
     }
 
     /// Commands that are remembered.
@@ -205,7 +237,7 @@ impl Dedupe {
     /// Feeds everything that decides an answer to `hash`, in order.
     pub fn digest(&self, hash: &mut impl FnMut(&[u8])) {
         for at in self.oldest..self.next {
-            let entry = &self.entries[(at % self.entries.len() as u64) as usize];
+            let entry = &self.entries[self.place(at)];
             hash(&entry.command_id.0.to_le_bytes());
             for word in
                 [entry.content_hash, entry.created_at_ns, entry.sequence, entry.event_sequence, entry.time_ns]
@@ -258,6 +290,26 @@ mod tests {
         }
         assert_eq!(dedupe.look(1, CommandId(0), 0, 100, 1000), Seen::New, "each client has its own floor");
         assert_eq!(dedupe.remembered(), 4);
+    }
+
+    /// Untidied or not, the answers are the same.
+    #[test]
+    fn tidying_changes_no_answer() {
+        let (mut tidy, mut untidy) = (Dedupe::new(4, u64::MAX, 2, 7), Dedupe::new(4, u64::MAX, 2, 7));
+        for number in 0..3 * UNTIDY_MAX as u64 {
+            // Ids come again once they are forgotten, as new commands.
+            let (client, id) = ((number % 2) as u16, CommandId(u128::from(number % 9)));
+            for dedupe in [&mut tidy, &mut untidy] {
+                dedupe.remember(client, id, number, 100 + number, answer(number));
+            }
+            tidy.tidy(u64::MAX);
+            for id in 0..9 {
+                let look = |dedupe: &Dedupe| dedupe.look(client, CommandId(id), number, 200 + number, 0);
+                assert_eq!(look(&tidy), look(&untidy));
+            }
+        }
+        assert_eq!((tidy.oldest, tidy.indexed), (untidy.oldest, untidy.oldest));
+        assert!(untidy.indexed < untidy.oldest, "nothing ever waited");
     }
 
     #[test]

@@ -32,6 +32,8 @@ use crate::record::{Digest, Effect, Origin, Record};
 
 /// Frames of one session in one turn, so that no client keeps the others waiting.
 const FRAMES_A_TURN: usize = 64;
+/// Forgotten commands taken out of the index in one turn: more than come in one.
+const TIDIED_A_TURN: u64 = 256;
 /// Reports of one venue in one turn.
 const REPORTS_A_TURN: usize = 256;
 
@@ -217,6 +219,7 @@ impl Hot {
         self.core.journal.publish();
         self.write_sessions();
         self.core.wake_venues();
+        self.core.state.dedupe.tidy(TIDIED_A_TURN);
         self.timers();
         self.say_farewells();
     }

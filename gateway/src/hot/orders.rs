@@ -109,6 +109,9 @@ pub struct Orders {
     accounts: usize,
     /// Slots of finished orders, oldest first: a ring.
     finished: std::collections::VecDeque<u32>,
+    finished_max: usize,
+    /// Slots of no order; the one that was left last is taken first, while it is still near the processor.
+    free: Vec<u32>,
     trades: Trades,
     seed: u64,
 }
@@ -125,7 +128,9 @@ impl Orders {
             open: Vec::with_capacity(open),
             books: vec![NONE; accounts * instruments * 2].into_boxed_slice(),
             accounts,
-            finished: std::collections::VecDeque::with_capacity(capacity),
+            finished: std::collections::VecDeque::with_capacity(finished.max(1) + 1),
+            finished_max: finished.max(1),
+            free: Vec::with_capacity(capacity),
             trades: Trades::new((4 * capacity).next_power_of_two(), seed),
             seed,
         }
@@ -196,7 +201,7 @@ impl Orders {
         &self.open
     }
 
-    /// Adds an open order; the oldest finished one makes room. `children` share their parent's command id and are not
+    /// Adds an open order. `children` share their parent's command id and are not
     /// found by it.
     #[inline]
     pub fn insert(&mut self, order: Order, child: bool) -> u32 {
@@ -204,20 +209,14 @@ impl Orders {
             self.open.len() < self.open.capacity(),
             "the room for open orders is checked before an intent"
         );
-        let slot = if self.slots.len() < self.capacity {
-            self.slots.push(Slot { order, open_at: NONE, previous: NONE, next: NONE });
-            (self.slots.len() - 1) as u32
+        let slot = self.free.pop().unwrap_or(self.slots.len() as u32);
+        let entry = Slot { order, open_at: NONE, previous: NONE, next: NONE };
+        if slot as usize == self.slots.len() {
+            // capacity = open + finished, and neither is exceeded.
+            self.slots.push(entry);
         } else {
-            // capacity = open + finished: when all slots are taken and one more may open, one has finished.
-            let slot = self.finished.pop_front();
-            assert!(slot.is_some(), "all slots taken, none finished");
-            let slot = slot.unwrap_or_default();
-            let old = self.slots[slot as usize].order;
-            self.by_id.remove(self.id_hash(old.order_id), slot);
-            self.by_command.remove(self.command_hash(old.client, old.command_id), slot);
-            self.slots[slot as usize].order = order;
-            slot
-        };
+            self.slots[slot as usize] = entry;
+        }
         self.by_id.insert(self.id_hash(order.order_id), slot);
         if !child {
             self.by_command.insert(self.command_hash(order.client, order.command_id), slot);
@@ -275,7 +274,8 @@ impl Orders {
         })
     }
 
-    /// Makes an order final.
+    /// Makes an order final. The oldest finished one is forgotten when there are too many: here, and not when the next
+    /// order wants its place, for nobody waits for what a report leads to as one waits for an acknowledgement.
     #[inline]
     pub fn finish(&mut self, slot: u32, status: OrderStatus) {
         debug_assert!(status.is_final());
@@ -292,6 +292,19 @@ impl Orders {
             self.slots[*moved as usize].open_at = open_at;
         }
         self.finished.push_back(slot);
+        if self.finished.len() > self.finished_max {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some(slot) = self.finished.pop_front() else { return };
+        let old = &self.slots[slot as usize].order;
+        let (id_hash, command_hash) =
+            (self.id_hash(old.order_id), self.command_hash(old.client, old.command_id));
+        self.by_id.remove(id_hash, slot);
+        self.by_command.remove(command_hash, slot);
+        self.free.push(slot);
     }
 
     /// Remembers a trade; false when it was known.

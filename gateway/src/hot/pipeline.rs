@@ -19,31 +19,18 @@ use super::query::{self, Progress};
 use super::risk;
 use super::sessions::Sessions;
 use super::table::hash_bytes;
-use crate::link::Grant;
 use crate::metrics::{Metrics, Outcome};
-use crate::record::{Effect, Intent, OrderTerms, Origin, Record, Refusal};
+use crate::record::{Authority, Effect, Intent, OrderTerms, Origin, Refusal};
 
 /// Seed of content hashes. They are in the journal: never change it.
 const CONTENT_SEED: u64 = 0x746f_6c6c_6761_7465;
 
-/// A command that came in, with all that belongs to it.
-struct Incoming {
+/// A command that came in, with what belongs to it. What its key may do stays in the session: [`Sessions::grant`].
+struct Incoming<'a> {
     slot: u16,
     client: u16,
-    grant: Grant,
-    command: Command,
+    command: &'a Command,
     content_hash: u64,
-}
-
-/// What came in. The large variant is the common one, and never leaves the stack.
-#[allow(clippy::large_enum_variant)]
-enum Received {
-    /// Not a whole frame yet.
-    Nothing,
-    /// A command.
-    Command(Incoming),
-    /// The client says goodbye.
-    Goodbye,
 }
 
 /// What a frame leaves to do.
@@ -69,19 +56,32 @@ pub fn run<P: Probe>(
     if go_on_answering(core, sessions, slot) {
         return Ok(Taken::Answering);
     }
-    match receive(core, sessions, slot, probe)? {
-        Received::Nothing => Ok(Taken::Incomplete),
-        Received::Goodbye => Ok(Taken::Goodbye),
-        Received::Command(incoming) => {
-            command(core, sessions, &incoming, probe);
-            Ok(Taken::Frame)
+    let Some(session) = sessions.get(slot) else { return Ok(Taken::Incomplete) };
+    let Some(frame) = Frame::split(session.received())? else { return Ok(Taken::Incomplete) };
+    frame.authenticate(&session.home.macs.client_to_gateway, session.home.sequence_in)?;
+    probe.stage(0);
+    let length = frame.header.frame_bytes();
+    match frame.header.kind {
+        FrameKind::Command => {}
+        FrameKind::Goodbye => {
+            session.take(length, core.now_ns);
+            return Ok(Taken::Goodbye);
         }
+        _ => return Err(Code::FrameKind),
     }
+    // Decoded where it stays: a command is large, and moving what was written just now is slow.
+    let decoded: Command = frame.body()?;
+    let content_hash = hash_bytes(CONTENT_SEED, &frame.covered[HEADER_BYTES..]);
+    session.take(length, core.now_ns);
+    let client = session.home.client;
+    probe.stage(1);
+    command(core, sessions, &Incoming { slot, client, command: &decoded, content_hash }, probe);
+    Ok(Taken::Frame)
 }
 
 /// The stages behind authentication, for a command of an authenticated client.
 #[inline]
-fn command<P: Probe>(core: &mut Core, sessions: &mut Sessions, incoming: &Incoming, probe: &mut P) {
+fn command<P: Probe>(core: &mut Core, sessions: &mut Sessions, incoming: &Incoming<'_>, probe: &mut P) {
     if answer_directly(core, sessions, incoming) {
         return;
     }
@@ -90,73 +90,91 @@ fn command<P: Probe>(core: &mut Core, sessions: &mut Sessions, incoming: &Incomi
     }
     probe.stage(2);
     refresh_price(core, incoming);
-    let verdict = judge::judge(&core.state, asker(incoming), &incoming.command, core.now_ns);
+    let Some(grant) = sessions.grant(incoming.slot) else { return };
+    let asker = Asker { client: incoming.client, grant };
+    let verdict = judge::judge(&core.state, asker, incoming.command, core.now_ns);
+    let authority = grant.authority();
     probe.stage(3);
-    let verdict = verdict.and_then(|effect| room(core, effect));
-    let record = record(core, incoming, verdict);
-    if let Effect::Order(terms) = &verdict.unwrap_or(Effect::Cancel(OrderId(0))) {
-        cancel_crossing(core, incoming.client, terms);
+    match verdict.and_then(|effect| room(core, effect)) {
+        Ok(effect) => accept(core, sessions, incoming, authority, effect, probe),
+        Err(reject) => reject_command(core, sessions, incoming, authority, reject, probe),
     }
-    let sequence = match core.commit(room_class(incoming, &verdict), &record) {
+}
+
+/// Journal, route and reply of a command that passed every check.
+#[inline]
+fn accept<P: Probe>(
+    core: &mut Core,
+    sessions: &mut Sessions,
+    incoming: &Incoming<'_>,
+    authority: Authority,
+    effect: Effect,
+    probe: &mut P,
+) {
+    let client = incoming.client;
+    if let Effect::Order(terms) = &effect {
+        cancel_crossing(core, client, terms);
+    }
+    let intent = Intent {
+        client,
+        origin: Origin::Client,
+        event_sequence: core.state.next_event_sequence(client),
+        content_hash: incoming.content_hash,
+        authority,
+        command: *incoming.command,
+        effect,
+    };
+    let sequence = match core.commit_intent(room_class(&intent.command.action), &intent) {
         Ok(sequence) => sequence,
         Err(code) => return refuse(core, sessions, incoming, Reject::new(code, Owner::Gateway)),
     };
     probe.stage(4);
-    route(core, sequence, &record);
+    route(core, sequence, &intent);
     probe.stage(5);
-    core.tell(sessions, sequence, &record);
-    count(core, incoming, &verdict);
+    core.tell(sessions, sequence, client, intent.acknowledgement(sequence, core.now_ns, core.durability));
+    core.metrics.command(&incoming.command.action, Outcome::Acknowledged);
     probe.stage(6);
-    if let Err(reject) = verdict {
-        after_refusal(core, incoming, &reject);
-    }
 }
 
-/// Decode and authenticate: the next whole frame, its MAC and sequence checked, its body decoded.
+/// Journal and reply of a command that did not.
 #[inline]
-fn receive<P: Probe>(
+fn reject_command<P: Probe>(
     core: &mut Core,
     sessions: &mut Sessions,
-    slot: u16,
+    incoming: &Incoming<'_>,
+    authority: Authority,
+    reject: Reject,
     probe: &mut P,
-) -> Result<Received, Code> {
-    let Some(session) = sessions.get(slot) else { return Ok(Received::Nothing) };
-    let Some(frame) = Frame::split(session.received())? else { return Ok(Received::Nothing) };
-    let length = frame.header.frame_bytes();
-    frame.authenticate(&session.home.macs.client_to_gateway, session.home.sequence_in)?;
-    probe.stage(0);
-    let received = match frame.header.kind {
-        FrameKind::Command => {
-            let command: Command = frame.body()?;
-            let content_hash = hash_bytes(CONTENT_SEED, &frame.covered[HEADER_BYTES..]);
-            let (client, grant) = (session.home.client, session.home.grant);
-            Received::Command(Incoming { slot, client, grant, command, content_hash })
-        }
-        FrameKind::Goodbye => Received::Goodbye,
-        _ => return Err(Code::FrameKind),
+) {
+    let client = incoming.client;
+    let event_sequence = core.state.next_event_sequence(client);
+    let (content_hash, command) = (incoming.content_hash, *incoming.command);
+    let refusal = Refusal { client, event_sequence, content_hash, authority, command, reject };
+    let sequence = match core.commit_refusal(&refusal) {
+        Ok(sequence) => sequence,
+        Err(code) => return refuse(core, sessions, incoming, Reject::new(code, Owner::Gateway)),
     };
-    session.home.sequence_in += 1;
-    session.heard_ns = core.now_ns;
-    session.consume(length, core.now_ns);
-    probe.stage(1);
-    Ok(received)
-}
-
-fn asker(incoming: &Incoming) -> Asker<'_> {
-    Asker { client: incoming.client, grant: &incoming.grant }
+    probe.stage(4);
+    core.tell(sessions, sequence, client, refusal.rejection(core.now_ns));
+    core.metrics.command(&incoming.command.action, Outcome::Rejected);
+    Metrics::code(&core.metrics.rejects, reject.code);
+    probe.stage(6);
+    after_refusal(core, sessions, incoming, &reject);
 }
 
 /// Queries and heartbeats change nothing: they are answered at once, and not journaled.
 #[inline]
-fn answer_directly(core: &mut Core, sessions: &mut Sessions, incoming: &Incoming) -> bool {
+fn answer_directly(core: &mut Core, sessions: &mut Sessions, incoming: &Incoming<'_>) -> bool {
     match &incoming.command.action {
         Action::Heartbeat => {
             let body = AnswerBody::Heartbeat { time_ns: core.now_ns };
             sessions.answer(incoming.slot, incoming.command.command_id, body);
         }
         Action::Query(query) => {
-            let (slot, command) = (incoming.slot, &incoming.command);
-            match query::answer(core, sessions, slot, asker(incoming), command, query, Progress::default()) {
+            let (slot, command) = (incoming.slot, incoming.command);
+            let Some(grant) = sessions.grant(slot).copied() else { return true };
+            let asker = Asker { client: incoming.client, grant: &grant };
+            match query::answer(core, sessions, slot, asker, command, query, Progress::default()) {
                 Ok(progress) => wait_for_room(sessions, slot, command, progress),
                 Err(reject) => {
                     refuse(core, sessions, incoming, reject);
@@ -196,8 +214,8 @@ fn go_on_answering(core: &mut Core, sessions: &mut Sessions, slot: u16) -> bool 
 
 /// Dedupe: a command that was seen gets its first answer, whatever it would get now.
 #[inline]
-fn answer_repeat(core: &mut Core, sessions: &mut Sessions, incoming: &Incoming) -> bool {
-    let command = &incoming.command;
+fn answer_repeat(core: &mut Core, sessions: &mut Sessions, incoming: &Incoming<'_>) -> bool {
+    let command = incoming.command;
     let dedupe = &core.state.dedupe;
     let seen = dedupe.look(
         incoming.client,
@@ -245,7 +263,7 @@ fn first_event(core: &Core, command: &Command, first: FirstAnswer) -> Event {
 
 /// A refusal without a place in the journal.
 #[cold]
-fn refuse(core: &mut Core, sessions: &mut Sessions, incoming: &Incoming, reject: Reject) {
+fn refuse(core: &mut Core, sessions: &mut Sessions, incoming: &Incoming<'_>, reject: Reject) {
     sessions.answer(incoming.slot, incoming.command.command_id, AnswerBody::Refused(reject));
     core.metrics.command(&incoming.command.action, Outcome::Refused);
     Metrics::code(&core.metrics.rejects, reject.code);
@@ -253,7 +271,7 @@ fn refuse(core: &mut Core, sessions: &mut Sessions, incoming: &Incoming, reject:
 
 /// The newest price of the command's instrument is journaled before anything is decided by it.
 #[inline]
-fn refresh_price(core: &mut Core, incoming: &Incoming) {
+fn refresh_price(core: &mut Core, incoming: &Incoming<'_>) {
     let instrument = match &incoming.command.action {
         Action::New(order) => core.state.rules.find_symbol(&order.symbol),
         Action::Close(close) => core.state.rules.find_symbol(&close.symbol),
@@ -287,37 +305,11 @@ fn room(core: &Core, effect: Effect) -> Result<Effect, Reject> {
     Ok(effect)
 }
 
-/// The decision as the journal keeps it.
+/// What makes positions smaller may use the journal's reserve; entries may not.
 #[inline]
-fn record(core: &Core, incoming: &Incoming, verdict: Result<Effect, Reject>) -> Record {
-    let client = incoming.client;
-    let event_sequence = core.state.next_event_sequence(client);
-    let (content_hash, command) = (incoming.content_hash, incoming.command);
-    let authority = incoming.grant.authority();
-    match verdict {
-        Ok(effect) => {
-            let origin = Origin::Client;
-            Record::Intent(Intent {
-                client,
-                origin,
-                event_sequence,
-                content_hash,
-                authority,
-                command,
-                effect,
-            })
-        }
-        Err(reject) => {
-            Record::Refusal(Refusal { client, event_sequence, content_hash, authority, command, reject })
-        }
-    }
-}
-
-/// What makes positions smaller may use the journal's reserve; entries and refusals may not.
-#[inline]
-fn room_class(incoming: &Incoming, verdict: &Result<Effect, Reject>) -> Room {
-    match (&incoming.command.action, verdict) {
-        (Action::New(_) | Action::Replace(_), _) | (_, Err(_)) => Room::Ordinary,
+fn room_class(action: &Action) -> Room {
+    match action {
+        Action::New(_) | Action::Replace(_) => Room::Ordinary,
         _ => Room::Reserved,
     }
 }
@@ -346,8 +338,7 @@ fn cancel_own(core: &mut Core, client: u16, terms: &OrderTerms) {
 
 /// Puts what the record leads to on its way.
 #[inline]
-fn route(core: &mut Core, sequence: u64, record: &Record) {
-    let Record::Intent(intent) = record else { return };
+fn route(core: &mut Core, sequence: u64, intent: &Intent) {
     match intent.effect {
         Effect::Order(_) => core.request_new(OrderId(sequence)),
         Effect::Cancel(order_id) => core.request_cancel(sequence, order_id),
@@ -359,35 +350,26 @@ fn route(core: &mut Core, sequence: u64, record: &Record) {
     }
 }
 
-#[inline]
-fn count(core: &Core, incoming: &Incoming, verdict: &Result<Effect, Reject>) {
-    match verdict {
-        Ok(_) => core.metrics.command(&incoming.command.action, Outcome::Acknowledged),
-        Err(reject) => {
-            core.metrics.command(&incoming.command.action, Outcome::Rejected);
-            Metrics::code(&core.metrics.rejects, reject.code);
-        }
-    }
-}
-
 /// Reactions to refusals: a client that keeps breaking its rate halts its account; a self-trade may cancel both.
 #[cold]
-fn after_refusal(core: &mut Core, incoming: &Incoming, reject: &Reject) {
+fn after_refusal(core: &mut Core, sessions: &Sessions, incoming: &Incoming<'_>, reject: &Reject) {
+    let Some(grant) = sessions.grant(incoming.slot) else { return };
+    let asker = Asker { client: incoming.client, grant };
     match reject.code {
-        Code::RateLimitExceeded => halt_after_breaches(core, incoming),
-        Code::SelfTrade => cancel_both(core, incoming),
+        Code::RateLimitExceeded => halt_after_breaches(core, asker, incoming),
+        Code::SelfTrade => cancel_both(core, asker, incoming),
         _ => {}
     }
 }
 
-fn halt_after_breaches(core: &mut Core, incoming: &Incoming) {
+fn halt_after_breaches(core: &mut Core, asker: Asker<'_>, incoming: &Incoming<'_>) {
     let limit = u64::from(core.state.rules.rate_breaches_to_halt);
     let [_, _, owner, _] = core.state.rules.owners(0, incoming.client, 0);
     let breaches = core.state.exposure.totals[owner].breaches.get(core.now_ns, super::exposure::MINUTE_NS);
     if limit == 0 || breaches < limit {
         return;
     }
-    let Ok(account) = judge::account(&core.state, asker(incoming), &incoming.command) else { return };
+    let Ok(account) = judge::account(&core.state, asker, incoming.command) else { return };
     if core.state.halts.account(account.0) == tollgate_protocol::command::TradingState::Halted {
         return;
     }
@@ -407,11 +389,10 @@ fn halt_after_breaches(core: &mut Core, incoming: &Incoming) {
     let _ = core.own_command(incoming.client, Origin::Risk, Action::Halt(halt), effect);
 }
 
-fn cancel_both(core: &mut Core, incoming: &Incoming) {
+fn cancel_both(core: &mut Core, asker: Asker<'_>, incoming: &Incoming<'_>) {
     let Action::New(order) = &incoming.command.action else { return };
-    let asker = asker(incoming);
     let (Ok(account), Ok(index)) = (
-        judge::account(&core.state, asker, &incoming.command),
+        judge::account(&core.state, asker, incoming.command),
         judge::instrument(&core.state, asker, &order.symbol),
     ) else {
         return;

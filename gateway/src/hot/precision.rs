@@ -165,17 +165,29 @@ fn on_grid(
 ) -> Result<i64, Reject> {
     match grid.units(value) {
         Ok(units) => Ok(units),
-        Err(OffGrid::OutOfRange) => {
+        Err(off) => off_grid(value, grid, off, toward, mode, code),
+    }
+}
+
+#[cold]
+fn off_grid(
+    value: Decimal,
+    grid: Grid,
+    off: OffGrid,
+    toward: Toward,
+    mode: PrecisionMode,
+    code: Code,
+) -> Result<i64, Reject> {
+    match (off, mode, toward) {
+        (OffGrid::OutOfRange, ..) => {
             Err(Reject { value, ..Reject::new(Code::NumberOutOfRange, Owner::Symbol) })
         }
-        Err(OffGrid::Between { below, above }) => match (mode, toward) {
-            (PrecisionMode::Round, Toward::Below) => Ok(below),
-            (PrecisionMode::Round, Toward::Above) => Ok(above),
-            (PrecisionMode::Reject, _) => {
-                let (limit, above) = (grid.decimal_lossy(below), grid.decimal_lossy(above));
-                Err(Reject { code, owner: Owner::Symbol, value, limit, above })
-            }
-        },
+        (OffGrid::Between { below, .. }, PrecisionMode::Round, Toward::Below) => Ok(below),
+        (OffGrid::Between { above, .. }, PrecisionMode::Round, Toward::Above) => Ok(above),
+        (OffGrid::Between { below, above }, PrecisionMode::Reject, _) => {
+            let (limit, above) = (grid.decimal_lossy(below), grid.decimal_lossy(above));
+            Err(Reject { code, owner: Owner::Symbol, value, limit, above })
+        }
     }
 }
 

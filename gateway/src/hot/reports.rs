@@ -148,14 +148,14 @@ fn replaced(instrument: &Instrument, totals: Totals) -> ReportKind {
 
 /// Journals a report, takes it into the state, tells the client.
 pub fn tell(core: &mut Core, sessions: &mut Sessions, order: &Order, kind: ReportKind) -> Result<(), Code> {
-    let record = Record::Report(ReportRecord {
+    let record = ReportRecord {
         client: order.client,
         event_sequence: core.state.next_event_sequence(order.client),
         report: report(core, order, kind),
-    });
-    let sequence = core.commit(Room::Reserved, &record)?;
+    };
+    let sequence = core.commit(Room::Reserved, &Record::Report(record))?;
     core.count_report(kind.name());
-    core.tell(sessions, sequence, &record);
+    core.tell(sessions, sequence, order.client, record.event(core.now_ns));
     Ok(())
 }
 

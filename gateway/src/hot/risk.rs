@@ -141,7 +141,8 @@ fn who<'a>(
     owners: &'a Owners,
     asks: impl Fn(&OwnerChecks) -> bool + 'a,
 ) -> impl Iterator<Item = (usize, Owner)> + 'a {
-    owners.iter().copied().zip(OWNER_KINDS).filter(move |(owner, _)| asks(&rules.checks[*owner]))
+    let is_asked = move |at: &usize| asks(&rules.checks[owners[*at]]);
+    (0..owners.len()).filter(is_asked).map(|at| (owners[at], OWNER_KINDS[at]))
 }
 
 /// Slower orders for who is near a loss limit. What makes a position smaller is never slowed.

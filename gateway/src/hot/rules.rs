@@ -222,10 +222,10 @@ impl Rules {
     #[inline]
     pub fn least<T: PartialOrd>(&self, owners: &Owners, limit: impl Fn(&OwnerLimits) -> T) -> (T, Owner) {
         let mut least = (limit(&self.limits[owners[0]]), Owner::Firm);
-        for (owner, kind) in owners.iter().zip(OWNER_KINDS).skip(1) {
-            let value = limit(&self.limits[*owner]);
+        for at in 1..owners.len() {
+            let value = limit(&self.limits[owners[at]]);
             if value < least.0 {
-                least = (value, kind);
+                least = (value, OWNER_KINDS[at]);
             }
         }
         least

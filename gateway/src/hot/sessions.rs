@@ -14,7 +14,7 @@ use tollgate_protocol::logon::Goodbye;
 use tollgate_protocol::reject::Code;
 
 use super::query::Progress;
-use crate::link::Handover;
+use crate::link::{Grant, Handover};
 
 /// How many commits a session's unsent bytes may wait for apart; more wait together.
 const GATES: usize = 64;
@@ -136,7 +136,7 @@ impl Session {
 
     /// Drops consumed bytes.
     #[inline]
-    pub fn consume(&mut self, length: usize, now_ns: u64) {
+    fn consume(&mut self, length: usize, now_ns: u64) {
         self.incoming_start += length;
         if self.incoming_start == self.incoming_end {
             (self.incoming_start, self.incoming_end, self.frame_began_ns) = (0, 0, 0);
@@ -156,6 +156,14 @@ impl Session {
         let bytes = self.outgoing.end - self.outgoing.start;
         self.outgoing.clear();
         bytes
+    }
+
+    /// A frame was taken whole.
+    #[inline]
+    pub fn take(&mut self, length: usize, now_ns: u64) {
+        self.home.sequence_in += 1;
+        self.heard_ns = now_ns;
+        self.consume(length, now_ns);
     }
 
     /// Reads what there is, once.
@@ -365,6 +373,12 @@ impl Sessions {
     #[inline]
     pub fn get(&mut self, slot: u16) -> Option<&mut Session> {
         self.slots.get_mut(usize::from(slot))?.as_mut()
+    }
+
+    /// What the key of the session in a slot may do.
+    #[inline]
+    pub fn grant(&self, slot: u16) -> Option<&Grant> {
+        self.slots.get(usize::from(slot))?.as_ref().map(|session| &session.home.grant)
     }
 
     /// The session behind a poll's token.

@@ -113,7 +113,9 @@ impl State {
         self.exposure.mark(&self.rules, price.instrument.0, mark);
     }
 
-    fn apply_intent(&mut self, sequence: u64, time_ns: u64, intent: &Intent) {
+    /// Takes the journal's record of an intent.
+    #[inline]
+    pub fn apply_intent(&mut self, sequence: u64, time_ns: u64, intent: &Intent) {
         let client = intent.client;
         if intent.event_sequence != 0 {
             self.event_sequences[usize::from(client)] = intent.event_sequence;
@@ -194,7 +196,9 @@ impl State {
         self.exposure.use_rate(&self.rules, owners, time_ns);
     }
 
-    fn apply_refusal(&mut self, sequence: u64, time_ns: u64, refusal: &Refusal) {
+    /// Takes the journal's record of a refusal.
+    #[inline]
+    pub fn apply_refusal(&mut self, sequence: u64, time_ns: u64, refusal: &Refusal) {
         let client = refusal.client;
         self.event_sequences[usize::from(client)] = refusal.event_sequence;
         let reject = refusal.reject;
