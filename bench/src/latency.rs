@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::peer::{EchoClient, GatewayClient, Process, THINK};
 use crate::serve::{CLIENT_CORE, SERVER_CORE, pin};
 use crate::statistics::{Round, Spread};
-use crate::{Class, Mac, machine};
+use crate::{Class, Idle, Mac, machine};
 
 /// What to measure.
 #[derive(Args)]
@@ -26,6 +26,9 @@ pub(crate) struct Options {
     /// The journal's durability class.
     #[arg(long, value_enum, default_value = "process")]
     durability: Class,
+    /// How the gateway waits; echo, floor and client spin.
+    #[arg(long, value_enum, default_value = "spin")]
+    idle: Idle,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -66,15 +69,20 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
             machine::describe().into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
         println!(
             "{}",
-            json!({ "machine": machine, "durability": options.durability.argument(), "runs": documents })
+            json!({
+                "machine": machine,
+                "durability": options.durability.argument(),
+                "idle": options.idle.argument(),
+                "runs": documents,
+            })
         );
     }
     Ok(true)
 }
 
 fn measure(options: &Options, mac: Mac) -> Result<Measured, String> {
-    let durability = ["--durability", options.durability.argument()];
-    let gateway = Process::start(&["gateway", durability[0], durability[1]])?;
+    let (durability, idle) = (options.durability.argument(), options.idle.argument());
+    let gateway = Process::start(&["gateway", "--durability", durability, "--idle", idle])?;
     let mut client = GatewayClient::connect(gateway.address, mac.algorithm())?;
     client.round(options.commands / 10)?;
     let (request, answer) = client.sizes;
@@ -165,9 +173,8 @@ fn print(options: &Options, measured: &Measured) {
     for (name, value) in machine::describe() {
         println!("{name:<11}{value}");
     }
-    println!(
-        "pinned     server on core {SERVER_CORE}, client and cold threads on core {CLIENT_CORE}; both spin"
-    );
+    println!("pinned     server on core {SERVER_CORE}, client and cold threads on core {CLIENT_CORE}");
+    println!("waiting    the gateway by {}; echo, floor and client spin", options.idle.argument());
     println!(
         "command    new order, limit IOC far from the market: checked, journaled, sent, cancelled by the venue"
     );

@@ -4,11 +4,14 @@
 
 mod instructions;
 mod latency;
+mod load;
 mod machine;
+mod open_loop;
 mod peer;
 mod serve;
 mod stages;
 mod statistics;
+mod throughput;
 mod workload;
 
 use std::process::ExitCode;
@@ -29,6 +32,10 @@ struct Arguments {
 enum What {
     /// Signed command to signed acknowledgement over TCP, closed loop, beside a bare echo and a floor, round by round.
     Latency(latency::Options),
+    /// Latency at chosen rates, from the time at which a command was meant to be sent.
+    OpenLoop(open_loop::Options),
+    /// Commands a second, pipelined, beside servers that do less.
+    Throughput(throughput::Options),
     /// What each stage of the pipeline costs, for every kind of command, in process.
     Stages(stages::Options),
     /// Instructions of the pipeline, by kind of command, beside their ceilings; needs valgrind.
@@ -92,9 +99,40 @@ impl Class {
     }
 }
 
+/// How the gateway's hot thread waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Idle {
+    /// It never sleeps.
+    Spin,
+    /// It lets others have its core between two looks.
+    Yield,
+    /// It sleeps until something comes.
+    Park,
+}
+
+impl Idle {
+    fn strategy(self) -> tollgate_config::Idle {
+        match self {
+            Self::Spin => tollgate_config::Idle::Spin,
+            Self::Yield => tollgate_config::Idle::Yield,
+            Self::Park => tollgate_config::Idle::Park,
+        }
+    }
+
+    fn argument(self) -> &'static str {
+        match self {
+            Self::Spin => "spin",
+            Self::Yield => "yield",
+            Self::Park => "park",
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         What::Latency(options) => latency::run(&options),
+        What::OpenLoop(options) => open_loop::run(&options),
+        What::Throughput(options) => throughput::run(&options),
         What::Stages(options) => stages::run(&options),
         What::Instructions(options) => instructions::run(&options),
         What::Count(options) => instructions::count_here(&options),

@@ -131,28 +131,7 @@ pub(crate) struct GatewayClient {
 
 impl GatewayClient {
     pub(crate) fn connect(address: SocketAddr, mac: MacAlgorithm) -> Result<Self, String> {
-        let mut stream = connect(address)?;
-        stream.set_nonblocking(true).map_err(|error| error.to_string())?;
-        let mut random = [0; 64];
-        getrandom::fill(&mut random).map_err(|error| error.to_string())?;
-        let request = LogonRequest {
-            key_id: KeyId::truncated("bench"),
-            credential: credential(),
-            mac,
-            resume_after: None,
-            gateway_public_key: None,
-            software: Text::truncated("tollgate-bench"),
-        };
-        let (hello, frame) = request.start(&random);
-        stream.write_all(&frame).map_err(|error| error.to_string())?;
-        let mut buffer = Buffer { bytes: vec![0; 1 << 16].into(), end: 0 };
-        let bytes = buffer.frame(&mut stream)?;
-        let challenge = Frame::split(&bytes).map_err(|code| code.to_string())?.ok_or("no challenge")?;
-        let (proof, frame) = hello.challenged(&challenge).map_err(|error| error.to_string())?;
-        stream.write_all(&frame).map_err(|error| error.to_string())?;
-        let bytes = buffer.frame(&mut stream)?;
-        let welcome = Frame::split(&bytes).map_err(|code| code.to_string())?.ok_or("no welcome")?;
-        let (session, _) = proof.welcomed(&welcome).map_err(|error| error.to_string())?;
+        let (stream, session, buffer) = logon(address, "bench", mac)?;
         Ok(Self { stream, session, received: buffer.bytes, end: buffer.end, sizes: (0, 0) })
     }
 
@@ -237,10 +216,41 @@ impl GatewayClient {
     }
 }
 
+/// Logs on with a key of the benchmark's; the stream does not block. The buffer may hold what came behind the welcome.
+pub(crate) fn logon(
+    address: SocketAddr,
+    key: &str,
+    mac: MacAlgorithm,
+) -> Result<(TcpStream, ClientSession, Buffer), String> {
+    let mut stream = connect(address)?;
+    stream.set_nonblocking(true).map_err(|error| error.to_string())?;
+    let mut random = [0; 64];
+    getrandom::fill(&mut random).map_err(|error| error.to_string())?;
+    let request = LogonRequest {
+        key_id: KeyId::truncated(key),
+        credential: credential(),
+        mac,
+        resume_after: None,
+        gateway_public_key: None,
+        software: Text::truncated("tollgate-bench"),
+    };
+    let (hello, frame) = request.start(&random);
+    stream.write_all(&frame).map_err(|error| error.to_string())?;
+    let mut buffer = Buffer { bytes: vec![0; 1 << 16].into(), end: 0 };
+    let bytes = buffer.frame(&mut stream)?;
+    let challenge = Frame::split(&bytes).map_err(|code| code.to_string())?.ok_or("no challenge")?;
+    let (proof, frame) = hello.challenged(&challenge).map_err(|error| error.to_string())?;
+    stream.write_all(&frame).map_err(|error| error.to_string())?;
+    let bytes = buffer.frame(&mut stream)?;
+    let welcome = Frame::split(&bytes).map_err(|code| code.to_string())?.ok_or("no welcome")?;
+    let (session, _) = proof.welcomed(&welcome).map_err(|error| error.to_string())?;
+    Ok((stream, session, buffer))
+}
+
 /// Whole frames of a logon.
-struct Buffer {
-    bytes: Box<[u8]>,
-    end: usize,
+pub(crate) struct Buffer {
+    pub(crate) bytes: Box<[u8]>,
+    pub(crate) end: usize,
 }
 
 impl Buffer {

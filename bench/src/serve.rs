@@ -6,13 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use tollgate_config::{FeedSettings, Idle, KeySettings, PaperFaults, Scopes, Settings, VenueKind};
+use tollgate_config::{ClientSettings, FeedSettings, KeySettings, PaperFaults, Scopes, Settings, VenueKind};
 use tollgate_gateway::gateway::{Gateway, StartOptions};
 use tollgate_protocol::logon::{Credential, Secret};
 use tollgate_protocol::mac::{FrameMac, TAG_BYTES};
 use tollgate_protocol::text::{KeyId, Text};
 
-use crate::{Class, Mac};
+use crate::{Class, Idle, Mac};
 
 /// The core of the thread that is measured; everything else is kept to the other one.
 pub(crate) const SERVER_CORE: usize = 0;
@@ -20,6 +20,8 @@ pub(crate) const SERVER_CORE: usize = 0;
 pub(crate) const CLIENT_CORE: usize = 1;
 /// A secret for this machine's loopback alone, for as long as a measurement runs.
 const SECRET: [u8; 32] = *b"a secret of the benchmark alone.";
+/// Connections that a load may have.
+pub(crate) const CONNECTIONS_MAX: usize = 16;
 /// Bytes that the floor copies its records into.
 const FLOOR_BYTES: usize = 64 << 20;
 
@@ -32,6 +34,10 @@ pub(crate) enum Server {
     Echo,
     /// The same with the MAC checked, an answer signed, and a record copied.
     Floor,
+    /// Echo for many requests at once: reads what there is, answers all of it with one write.
+    EchoMany,
+    /// The same with the floor's work for every request.
+    FloorMany,
 }
 
 /// How to serve.
@@ -43,10 +49,14 @@ pub(crate) struct Options {
     mac: Mac,
     #[arg(long, value_enum, default_value = "process")]
     durability: Class,
+    #[arg(long, value_enum, default_value = "spin")]
+    idle: Idle,
     #[arg(long, default_value_t = 0)]
     request_bytes: usize,
     #[arg(long, default_value_t = 0)]
     answer_bytes: usize,
+    #[arg(long, default_value_t = 1)]
+    connections: usize,
 }
 
 pub(crate) fn credential() -> Credential {
@@ -62,6 +72,9 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
     match options.server {
         Server::Gateway => gateway(options),
         Server::Echo | Server::Floor => echo(options).map(|()| true).map_err(|error| error.to_string()),
+        Server::EchoMany | Server::FloorMany => {
+            echo_many(options).map(|()| true).map_err(|error| error.to_string())
+        }
     }
 }
 
@@ -78,14 +91,29 @@ pub(crate) fn settings(directory: &Path, durability: Class) -> Result<Settings, 
         paper.ledger_file = None;
     }
     settings.hot.core = Some(SERVER_CORE);
-    settings.hot.idle = Idle::Spin;
+    settings.hot.idle = Idle::Spin.strategy();
     settings.journal.durability = durability.durability();
     settings.journal.segment_bytes = 64 << 20;
     settings.sessions.heartbeat_timeout_ms = 3_600_000;
     settings.risk.firm.orders_per_second = u32::MAX;
-    settings.keys = vec![KeySettings {
-        key_id: KeyId::truncated("bench"),
-        client: 0,
+    settings.risk.firm.max_open_orders = u32::MAX;
+    settings.keys.clear();
+    add_key(&mut settings, "bench", 0)?;
+    // Every session hears all events of its client: so that each hears its own alone, each has a client.
+    for number in 0..CONNECTIONS_MAX {
+        let name = Text::truncated(&load_key(number));
+        settings.clients.push(ClientSettings { name, ..settings.clients[0].clone() });
+        let client = settings.clients.len() as u16 - 1;
+        add_key(&mut settings, &load_key(number), client)?;
+    }
+    settings.sessions.sessions_max = settings.sessions.sessions_max.max(CONNECTIONS_MAX + 1);
+    Ok(settings)
+}
+
+fn add_key(settings: &mut Settings, key: &str, client: u16) -> Result<(), String> {
+    settings.keys.push(KeySettings {
+        key_id: KeyId::truncated(key),
+        client,
         verifier: credential().verifier().ok_or("the secret is unusable")?,
         scopes: Scopes { trade: true, read: true, ..Scopes::default() },
         accounts: None,
@@ -93,15 +121,21 @@ pub(crate) fn settings(directory: &Path, durability: Class) -> Result<Settings, 
         expires_at_ns: None,
         revoked: false,
         created: Text::EMPTY,
-    }];
-    Ok(settings)
+    });
+    Ok(())
+}
+
+/// The key of a connection under load.
+pub(crate) fn load_key(number: usize) -> String {
+    format!("load-{number}")
 }
 
 fn gateway(options: &Options) -> Result<bool, String> {
     // Every thread inherits this; the hot one then pins itself to its own core.
     pin(CLIENT_CORE);
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let settings = settings(directory.path(), options.durability)?;
+    let mut settings = settings(directory.path(), options.durability)?;
+    settings.hot.idle = options.idle.strategy();
     let gateway = Gateway::start(settings, StartOptions::default()).map_err(|error| error.to_string())?;
     while gateway.metrics().venues[0].state.get() != 2 {
         std::thread::sleep(Duration::from_millis(1));
@@ -162,4 +196,59 @@ pub(crate) fn read_spinning(stream: &mut TcpStream, message: &mut [u8]) -> io::R
         }
     }
     Ok(true)
+}
+
+/// Serves every connection in turn without ever sleeping, until all are gone.
+fn echo_many(options: &Options) -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    println!("{0} {0}", listener.local_addr()?);
+    pin(SERVER_CORE);
+    let mut streams = Vec::new();
+    for _ in 0..options.connections {
+        let stream = listener.accept()?.0;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        streams.push((stream, vec![0; 1 << 16], 0));
+    }
+    let mac = FrameMac::new(options.mac.algorithm(), &SECRET);
+    let mut records = vec![1_u8; FLOOR_BYTES];
+    let mut at = 0;
+    let (mut answer, mut answers) = (vec![0; options.answer_bytes], Vec::with_capacity(1 << 18));
+    while !streams.is_empty() {
+        let mut closed = None;
+        for (number, (stream, buffer, end)) in streams.iter_mut().enumerate() {
+            match stream.read(&mut buffer[*end..]) {
+                Ok(0) => closed = Some(number),
+                Ok(length) => *end += length,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(_) => closed = Some(number),
+            }
+            answers.clear();
+            let whole = *end / options.request_bytes * options.request_bytes;
+            for request in buffer[..whole].chunks_exact(options.request_bytes) {
+                if options.server == Server::FloorMany {
+                    work(&mac, request, &mut answer, &mut records, &mut at);
+                }
+                answers.extend_from_slice(&answer);
+            }
+            buffer.copy_within(whole..*end, 0);
+            *end -= whole;
+            write_spinning(stream, &answers)?;
+        }
+        if let Some(number) = closed {
+            streams.swap_remove(number);
+        }
+    }
+    Ok(())
+}
+
+fn write_spinning(stream: &mut TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match stream.write(bytes) {
+            Ok(length) => bytes = &bytes[length..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::hint::spin_loop(),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
