@@ -191,10 +191,10 @@ impl Connection {
             match (session.open(&frame).map_err(|error| error.to_string())?, &kind) {
                 (Incoming::Event(event), _) if matches!(event.body, EventBody::Report(_)) => {}
                 (Incoming::Event(event), Kind::Refused) if matches!(event.body, EventBody::Rejected(_)) => {
-                    answers += 1
+                    answers += 1;
                 }
                 (Incoming::Event(event), Kind::New) if matches!(event.body, EventBody::Acknowledged(_)) => {
-                    answers += 1
+                    answers += 1;
                 }
                 (Incoming::Answer(_), Kind::Heartbeat) => answers += 1,
                 (other, _) => return Err(format!("not the answer to a {}: {other:?}", kind.name())),

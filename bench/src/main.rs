@@ -8,6 +8,8 @@ mod load;
 mod machine;
 mod open_loop;
 mod peer;
+#[allow(dead_code)]
+mod report;
 mod serve;
 mod stages;
 mod statistics;

@@ -9,6 +9,11 @@ impl Round {
         Self(latencies)
     }
 
+    /// All of them, in nanoseconds, sorted.
+    pub(crate) fn values(&self) -> &[u64] {
+        &self.0
+    }
+
     /// The value below which `share` of the round lies, in microseconds.
     pub(crate) fn percentile(&self, share: f64) -> f64 {
         let at = ((self.0.len() as f64 * share).ceil() as usize).clamp(1, self.0.len()) - 1;
@@ -30,6 +35,13 @@ impl Spread {
         values.sort_by(f64::total_cmp);
         let at = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
         Self { low: at(0.25), median: at(0.5), high: at(0.75) }
+    }
+
+    /// Lowest, quartiles and highest.
+    pub(crate) fn five(values: impl Iterator<Item = f64>) -> [f64; 5] {
+        let mut values: Vec<f64> = values.collect();
+        values.sort_by(f64::total_cmp);
+        [0.0, 0.25, 0.5, 0.75, 1.0].map(|share| values[((values.len() - 1) as f64 * share).round() as usize])
     }
 
     pub(crate) fn json(self) -> serde_json::Value {

@@ -115,7 +115,8 @@ impl Dedupe {
     pub fn new(window_commands: usize, window_ns: u64, clients: usize, seed: u64) -> Self {
         Self {
             entries: vec![Entry::EMPTY; window_commands + UNTIDY_MAX].into_boxed_slice(),
-            table: IndexTable::new(window_commands + UNTIDY_MAX),
+            // Not for the sum: that would double the table for a power of two. It is filled to three quarters at most.
+            table: IndexTable::new(window_commands.max(2 * UNTIDY_MAX)),
             next: 0,
             oldest: 0,
             indexed: 0,
