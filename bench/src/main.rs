@@ -3,6 +3,7 @@
 #![allow(clippy::float_arithmetic)]
 
 mod instructions;
+mod journal;
 mod latency;
 mod machine;
 mod peer;
@@ -36,6 +37,8 @@ enum What {
     /// A process that `instructions` counts in.
     #[command(hide = true)]
     Count(instructions::Count),
+    /// The journal: append, durable append, group commit and recovery, beside a copy, a direct write and a checksum.
+    Journal(journal::Options),
     /// A server for one of the measurements; started by them.
     #[command(hide = true)]
     Serve(serve::Options),
@@ -98,6 +101,7 @@ fn main() -> ExitCode {
         What::Stages(options) => stages::run(&options),
         What::Instructions(options) => instructions::run(&options),
         What::Count(options) => instructions::count_here(&options),
+        What::Journal(options) => journal::run(&options),
         What::Serve(options) => serve::run(&options),
     };
     match outcome {
