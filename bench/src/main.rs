@@ -8,6 +8,7 @@ mod latency;
 mod machine;
 mod peer;
 mod serve;
+mod soak;
 mod stages;
 mod statistics;
 mod workload;
@@ -39,6 +40,8 @@ enum What {
     Count(instructions::Count),
     /// The journal: append, durable append, group commit and recovery, beside a copy, a direct write and a checksum.
     Journal(journal::Options),
+    /// A gateway under paced load for a long time: latency, memory and open files, a line a minute.
+    Soak(soak::Options),
     /// A server for one of the measurements; started by them.
     #[command(hide = true)]
     Serve(serve::Options),
@@ -102,6 +105,7 @@ fn main() -> ExitCode {
         What::Instructions(options) => instructions::run(&options),
         What::Count(options) => instructions::count_here(&options),
         What::Journal(options) => journal::run(&options),
+        What::Soak(options) => soak::run(&options),
         What::Serve(options) => serve::run(&options),
     };
     match outcome {
