@@ -1,8 +1,5 @@
 //! Closed-loop latency: gateway, bare echo and floor in turn, ratios paired round by round.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-
 use clap::Args;
 use serde_json::json;
 
@@ -124,7 +121,8 @@ fn measure(options: &Options, mac: Mac) -> Result<Measured, String> {
     eprintln!();
     let steal = machine::steal() - steal;
     gateway.go_on();
-    let inside = median_inside(gateway.side);
+    let inside = median_inside(&gateway);
+    gateway.stop();
     Ok(Measured { mac, rounds, sizes: (request, answer), steal, inside })
 }
 
@@ -136,11 +134,8 @@ fn order() -> Result<[usize; 3], String> {
 }
 
 /// The gateway's own median, from its histogram, in microseconds: the bound of the bucket that it lies in.
-fn median_inside(side: SocketAddr) -> Option<f64> {
-    let mut stream = TcpStream::connect(side).ok()?;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
-    let mut page = String::new();
-    stream.read_to_string(&mut page).ok()?;
+fn median_inside(gateway: &Process) -> Option<f64> {
+    let page = gateway.metrics().ok()?;
     let buckets: Vec<(f64, f64)> = page
         .lines()
         .filter_map(|line| line.strip_prefix("tollgate_command_latency_seconds_bucket{le=\""))

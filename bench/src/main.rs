@@ -3,6 +3,7 @@
 #![allow(clippy::float_arithmetic)]
 
 mod instructions;
+mod journal;
 mod latency;
 mod load;
 mod machine;
@@ -11,6 +12,7 @@ mod peer;
 #[allow(dead_code)]
 mod report;
 mod serve;
+mod soak;
 mod stages;
 mod statistics;
 mod throughput;
@@ -45,6 +47,10 @@ enum What {
     /// A process that `instructions` counts in.
     #[command(hide = true)]
     Count(instructions::Count),
+    /// The journal: append, durable append, group commit and recovery, beside a copy, a direct write and a checksum.
+    Journal(journal::Options),
+    /// A gateway under paced load for a long time: latency, memory and open files, a line a minute.
+    Soak(soak::Options),
     /// A server for one of the measurements; started by them.
     #[command(hide = true)]
     Serve(serve::Options),
@@ -138,6 +144,8 @@ fn main() -> ExitCode {
         What::Stages(options) => stages::run(&options),
         What::Instructions(options) => instructions::run(&options),
         What::Count(options) => instructions::count_here(&options),
+        What::Journal(options) => journal::run(&options),
+        What::Soak(options) => soak::run(&options),
         What::Serve(options) => serve::run(&options),
     };
     match outcome {

@@ -26,7 +26,7 @@ pub(crate) const THINK: Duration = Duration::from_micros(50);
 pub(crate) struct Process {
     child: Child,
     pub(crate) address: SocketAddr,
-    pub(crate) side: SocketAddr,
+    side: SocketAddr,
 }
 
 impl Process {
@@ -53,6 +53,30 @@ impl Process {
         if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
             // A server that is gone is noticed by the next request.
             let _ = kill_process(pid, signal);
+        }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The metrics that a gateway's side port shows.
+    pub(crate) fn metrics(&self) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(self.side)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page)?;
+        Ok(page)
+    }
+
+    /// Ends a gateway so that it removes its directory; one that does not end by itself is killed.
+    pub(crate) fn stop(mut self) {
+        self.go_on();
+        drop(self.child.stdin.take());
+        let began = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && began.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 

@@ -1,0 +1,156 @@
+//! The journal beside what the machine itself can do with the same bytes, round by round.
+
+mod append;
+mod durable;
+mod live;
+mod recovery;
+mod report;
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use tollgate_journal::RECORD_HEADER_BYTES;
+
+use crate::machine;
+use crate::serve::{SERVER_CORE, pin};
+use append::Append;
+use durable::Durable;
+use recovery::Recovery;
+
+/// Bytes of payload of every record.
+const PAYLOAD_BYTES: usize = 128;
+/// Bytes that such a record occupies.
+const RECORD_BYTES: usize = RECORD_HEADER_BYTES + PAYLOAD_BYTES;
+/// Enough for recovery to be more than the opening of files.
+const RECORDS_MINIMUM: u64 = 10_000;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// What to measure.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Rounds that count; one more is run first and thrown away.
+    #[arg(long, default_value_t = 15)]
+    rounds: usize,
+    /// Where to write, on the disk to be measured; a directory made there is removed at the end. Without it, the
+    /// current directory.
+    #[arg(long)]
+    directory: Option<PathBuf>,
+    /// Records of the journal that is recovered, 10000 at least; 160 bytes each.
+    #[arg(long, default_value_t = 1_000_000)]
+    records: u64,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What one round has shown.
+#[derive(Default)]
+struct Round {
+    append: append::Figures,
+    durable: durable::Figures,
+    recovery: recovery::Figures,
+}
+
+/// The rounds that count, and what they ran on.
+struct Measured {
+    rounds: Vec<Round>,
+    records: u64,
+    recovered_bytes: u64,
+    file_system: String,
+    steal: u64,
+}
+
+pub(crate) fn run(options: &Options) -> Result<bool, String> {
+    if options.rounds == 0 {
+        return Err("--rounds is 0, give one at least".to_owned());
+    }
+    if options.records < RECORDS_MINIMUM {
+        return Err(format!("--records is {}, give {RECORDS_MINIMUM} at least", options.records));
+    }
+    if core_affinity::get_core_ids().map_or(0, |cores| cores.len()) < 2 {
+        return Err("two cores are needed: one to append, one for the journal's cold threads".to_owned());
+    }
+    let measured = measure(options).map_err(|error| error.to_string())?;
+    if options.json {
+        println!("{}", report::document(&measured));
+    } else {
+        report::print(&measured);
+    }
+    Ok(true)
+}
+
+fn measure(options: &Options) -> Outcome<Measured> {
+    let base = options.directory.clone().unwrap_or_else(|| PathBuf::from("."));
+    let base = base.canonicalize().map_err(|error| format!("--directory {}: {error}", base.display()))?;
+    let directory = tempfile::Builder::new()
+        .prefix("tollgate-bench-")
+        .tempdir_in(&base)
+        .map_err(|error| format!("cannot write to {}: {error}", base.display()))?;
+    pin(SERVER_CORE);
+    let steal = machine::steal();
+    let (rounds, recovered_bytes) = rounds(options, directory.path())?;
+    Ok(Measured {
+        rounds,
+        records: options.records,
+        recovered_bytes,
+        file_system: machine::file_system(&base),
+        steal: machine::steal() - steal,
+    })
+}
+
+fn rounds(options: &Options, directory: &Path) -> Outcome<(Vec<Round>, u64)> {
+    let mut recovery = Recovery::new(directory, options.records)?;
+    let mut append = Append::new(directory)?;
+    let mut durable = Durable::new(directory)?;
+    let mut rounds = Vec::with_capacity(options.rounds);
+    for number in 0..=options.rounds {
+        let mut round = Round::default();
+        for which in shuffled::<3>()? {
+            match which {
+                0 => round.append = append.round()?,
+                1 => round.durable = durable.round()?,
+                _ => round.recovery = recovery.round()?,
+            }
+        }
+        if number > 0 {
+            rounds.push(round);
+        }
+        eprint!("\rround {number} of {}", options.rounds);
+    }
+    eprintln!();
+    append.stop()?;
+    durable.stop()?;
+    Ok((rounds, recovery.bytes()))
+}
+
+/// The numbers below `N` in random order.
+fn shuffled<const N: usize>() -> Outcome<[usize; N]> {
+    let mut order = std::array::from_fn(|at| at);
+    let mut random = [0; N];
+    getrandom::fill(&mut random).map_err(|error| error.to_string())?;
+    for at in (1..N).rev() {
+        order.swap(at, usize::from(random[at]) % (at + 1));
+    }
+    Ok(order)
+}
+
+/// Which of two goes first.
+fn coin() -> Outcome<bool> {
+    Ok(shuffled::<2>()?[0] == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_order_comes_up() {
+        let orders: BTreeSet<_> = (0..1000).map(|_| shuffled::<3>().unwrap()).collect();
+        assert_eq!(orders.len(), 6);
+    }
+}
