@@ -3,7 +3,9 @@
 use clap::Args;
 use serde_json::json;
 
+use crate::overview::Part;
 use crate::peer::{EchoClient, GatewayClient, Process, THINK};
+use crate::report::{Plot, Section, State, Verdict, histogram};
 use crate::serve::{CLIENT_CORE, SERVER_CORE, pin};
 use crate::statistics::{Round, Spread};
 use crate::{Class, Idle, Mac, machine};
@@ -238,4 +240,61 @@ fn document(measured: &Measured) -> serde_json::Value {
         "gateway_over_echo": { "p50": ratio(measured, 2, 0.5).json(), "p99": ratio(measured, 2, 0.99).json() },
         "floor_over_echo": { "p50": ratio(measured, 1, 0.5).json(), "p99": ratio(measured, 1, 0.99).json() },
     })
+}
+
+/// The same measurement for the page.
+pub(crate) fn part(rounds: usize, mac: Mac, durability: Class, idle: Idle) -> Result<Part, String> {
+    let options = Options { rounds, commands: 4000, mac: Some(mac), durability, idle, json: false };
+    pin(CLIENT_CORE);
+    let measured = measure(&options, mac)?;
+    let name = mac.argument();
+    let distributions: Vec<(String, hdrhistogram::Histogram<u64>)> = NAMES
+        .iter()
+        .zip(&measured.rounds)
+        .map(|(peer, rounds)| (format!("latency-{name}-{peer}"), histogram(rounds.iter().map(Round::values))))
+        .collect();
+    let mut verdicts = Vec::new();
+    let mut rows = Vec::new();
+    let mut marks = Vec::new();
+    for (label, share, first, goal) in goals(mac) {
+        let it = ratio(&measured, 2, share);
+        let state = match it.median {
+            median if median <= goal => State::Met,
+            median if median <= first => State::FirstRelease,
+            _ => State::NotMet,
+        };
+        let text = format!(
+            "{label} {:.2} × the echo ({:.2}–{:.2}); goal {goal}, first release {first}",
+            it.median, it.low, it.high
+        );
+        verdicts.push(Verdict { state, text });
+        for (peer, name) in NAMES.iter().enumerate().skip(1) {
+            let pairs = measured.rounds[peer].iter().zip(&measured.rounds[0]);
+            let ratios = pairs.map(|(one, echo)| one.percentile(share) / echo.percentile(share));
+            rows.push((format!("{name}, {label}"), Spread::five(ratios)));
+        }
+        marks.push((format!("{label} goal"), goal));
+    }
+    let series =
+        NAMES.iter().zip(&distributions).map(|(name, (_, it))| ((*name).to_owned(), it.clone())).collect();
+    let mut table = vec![["µs", "p50", "p90", "p99", "p99.9 *", "max *"].map(str::to_owned).to_vec()];
+    for (peer, name) in NAMES.iter().enumerate() {
+        let figures =
+            SHARES.iter().map(|(_, share)| format!("{:.2}", spread(&measured.rounds[peer], *share).median));
+        table.push(std::iter::once((*name).to_owned()).chain(figures).collect());
+    }
+    let section = Section {
+        title: format!("Latency, {name}"),
+        explanation: "Signed command to signed acknowledgement over TCP, one connection, one command at a time. The echo \
+                      and the floor (echo, MACs, a copied record) take turns with the gateway; ratios are paired within \
+                      a round. * printed, not claimed: a shared machine cannot defend it."
+            .to_owned(),
+        verdicts,
+        plots: vec![
+            Plot::Percentiles { title: "Latency by percentile".to_owned(), series },
+            Plot::Spreads { title: "Times the echo, over the rounds".to_owned(), unit: "×".to_owned(), rows, marks },
+        ],
+        table,
+    };
+    Ok(Part { section, distributions })
 }

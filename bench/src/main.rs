@@ -8,8 +8,8 @@ mod latency;
 mod load;
 mod machine;
 mod open_loop;
+mod overview;
 mod peer;
-#[allow(dead_code)]
 mod report;
 mod serve;
 mod soak;
@@ -51,6 +51,8 @@ enum What {
     Journal(journal::Options),
     /// A gateway under paced load for a long time: latency, memory and open files, a line a minute.
     Soak(soak::Options),
+    /// The measurements of a few minutes on one page with plots, and percentile files beside it.
+    Report(overview::Options),
     /// A server for one of the measurements; started by them.
     #[command(hide = true)]
     Serve(serve::Options),
@@ -146,6 +148,7 @@ fn main() -> ExitCode {
         What::Count(options) => instructions::count_here(&options),
         What::Journal(options) => journal::run(&options),
         What::Soak(options) => soak::run(&options),
+        What::Report(options) => overview::run(&options),
         What::Serve(options) => serve::run(&options),
     };
     match outcome {

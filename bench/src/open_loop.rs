@@ -4,7 +4,9 @@ use clap::Args;
 use serde_json::json;
 
 use crate::load::Load;
+use crate::overview::Part;
 use crate::peer::Process;
+use crate::report::{Plot, Section, histogram};
 use crate::serve::{CLIENT_CORE, CONNECTIONS_MAX, SERVER_CORE, pin};
 use crate::statistics::{Round, Spread};
 use crate::workload::Kind;
@@ -231,4 +233,58 @@ fn document(options: &Options, points: &[Point], steal: u64) -> serde_json::Valu
         "steal_ms": steal * 10,
         "points": rows,
     })
+}
+
+/// The same measurement for the page.
+pub(crate) fn part(rounds: usize, durability: Class, idle: Idle) -> Result<Part, String> {
+    let rates = vec![1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000];
+    let mac = Mac::HmacSha256;
+    let options =
+        Options { rates, rounds, round_ms: 250, connections: 1, mac, durability, idle, json: false };
+    pin(CLIENT_CORE);
+    let mut subjects = start(&options)?;
+    let mut points = Vec::new();
+    for rate in &options.rates {
+        points.push(measure(&options, *rate, &mut subjects)?);
+    }
+    eprintln!();
+    let lines = |share: f64| {
+        let line = |(subject, name): (usize, &&str)| {
+            let figures =
+                points.iter().map(|point| (f64::from(point.rate), point.figure(subject, share).median));
+            ((*name).to_owned(), figures.collect())
+        };
+        NAMES.iter().enumerate().map(line).collect()
+    };
+    let plot = |title: &str, share| Plot::Lines {
+        title: title.to_owned(),
+        across: "commands a second".to_owned(),
+        upward: "µs".to_owned(),
+        logarithmic: (true, true),
+        series: lines(share),
+    };
+    let mut table =
+        vec![["a second", "server", "p50", "p90", "p99", "rate kept"].map(str::to_owned).to_vec()];
+    let mut distributions = Vec::new();
+    for point in &points {
+        for (subject, name) in NAMES.iter().enumerate() {
+            let figure = |share| format!("{:.2}", point.figure(subject, share).median);
+            let kept = if point.missed[subject] == 0 { "yes".to_owned() } else { "no: FAIL".to_owned() };
+            let rate = point.rate.to_string();
+            table.push(vec![rate, (*name).to_owned(), figure(0.5), figure(0.9), figure(0.99), kept]);
+        }
+        let gateway = histogram(point.rounds[2].iter().map(Round::values));
+        distributions.push((format!("rate-{}-gateway", point.rate), gateway));
+    }
+    let section = Section {
+        title: "Latency at a rate, hmac-sha256".to_owned(),
+        explanation: "From the time at which a command was meant to be sent to its acknowledgement: what waits in a queue \
+                      counts. Every order also comes back as two reports of the venue, whose thread shares the client's \
+                      core."
+            .to_owned(),
+        verdicts: Vec::new(),
+        plots: vec![plot("p50 by rate", 0.5), plot("p99 by rate", 0.99)],
+        table,
+    };
+    Ok(Part { section, distributions })
 }

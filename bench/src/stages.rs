@@ -9,6 +9,8 @@ use tollgate_gateway::metrics::STAGES;
 use tollgate_gateway::rig::Stopwatch;
 use tollgate_protocol::mac::{FrameMac, TAG_BYTES};
 
+use crate::overview::Part;
+use crate::report::{Plot, Section, State, Verdict};
 use crate::serve::{SERVER_CORE, pin};
 use crate::statistics::Spread;
 use crate::workload::{BATCH, Kind, Workload, limit_order};
@@ -51,12 +53,26 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
     if options.batches < 10 {
         return Err(format!("--batches {}: give 10 at least", options.batches));
     }
+    let look_ns = look_at_the_clock_ns();
+    let (samples, precision) = measure_all(options, look_ns)?;
+    if options.json {
+        println!("{}", document(options, &samples, precision));
+    } else {
+        print(options, &samples, precision, look_ns);
+    }
+    Ok(new_order(&samples).is_some_and(|new| new.without_mac().median <= PIPELINE_NS.0))
+}
+
+fn new_order(samples: &[(Kind, Samples)]) -> Option<&Samples> {
+    samples.iter().find(|(kind, _)| *kind == Kind::New).map(|(_, samples)| samples)
+}
+
+fn measure_all(options: &Options, look_ns: f64) -> Result<(Vec<(Kind, Samples)>, Spread), String> {
     pin(SERVER_CORE);
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
     let mut workload = Workload::new(directory.path(), options.mac.algorithm())?;
     let mac = FrameMac::new(options.mac.algorithm(), &[7; 32]);
     let mut samples: Vec<(Kind, Samples)> = Kind::ALL.map(|kind| (kind, Samples::default())).into();
-    let look_ns = look_at_the_clock_ns();
     for batch in 0..options.batches + options.batches / 10 {
         for (kind, samples) in &mut samples {
             if batch == options.batches / 10 {
@@ -66,13 +82,7 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
         }
     }
     let precision = precision_ns(&mut workload, options.batches);
-    if options.json {
-        println!("{}", document(options, &samples, precision));
-    } else {
-        print(options, &samples, precision, look_ns);
-    }
-    let new = samples.iter().find(|(kind, _)| *kind == Kind::New).map(|(_, samples)| samples.without_mac());
-    Ok(new.is_some_and(|new| new.median <= PIPELINE_NS.0))
+    Ok((samples, precision))
 }
 
 fn measure(
@@ -223,4 +233,53 @@ fn document(options: &Options, samples: &[(Kind, Samples)], precision: Spread) -
         "kinds": kinds,
         "precision_ns": precision.json(),
     })
+}
+
+/// The same measurement for the page.
+pub(crate) fn part(batches: usize) -> Result<Part, String> {
+    let options = Options { batches, mac: Mac::Blake3, json: false };
+    let (samples, precision) = measure_all(&options, look_at_the_clock_ns())?;
+    let mut verdicts = Vec::new();
+    let mut plots = Vec::new();
+    if let Some(new) = new_order(&samples) {
+        let it = new.without_mac();
+        let state = match it.median {
+            median if median <= PIPELINE_NS.1 => State::Met,
+            median if median <= PIPELINE_NS.0 => State::FirstRelease,
+            _ => State::NotMet,
+        };
+        let (first, goal) = PIPELINE_NS;
+        let text = format!(
+            "a new order takes {:.0} ns without its MACs; goal {goal}, first release {first}",
+            it.median
+        );
+        verdicts.push(Verdict { state, text });
+        let bars = STAGES.iter().zip(&new.stages);
+        plots.push(Plot::Bars {
+            title: "Stages of a new order, its MACs included".to_owned(),
+            unit: "ns".to_owned(),
+            bars: bars.filter_map(|(stage, values)| Some(((*stage).to_owned(), median(values)?))).collect(),
+            mark: None,
+        });
+    }
+    let state = if precision.median <= PRECISION_NS { State::Met } else { State::NotMet };
+    let text = format!("a precision check takes {:.1} ns; goal {PRECISION_NS}", precision.median);
+    verdicts.push(Verdict { state, text });
+    let kinds = samples.iter().map(|(kind, samples)| (kind.name().to_owned(), samples.without_mac().median));
+    plots.push(Plot::Bars {
+        title: "Kinds of commands, without their MACs".to_owned(),
+        unit: "ns".to_owned(),
+        bars: kinds.collect(),
+        mark: Some(("first release, new".to_owned(), PIPELINE_NS.0)),
+    });
+    let section = Section {
+        title: "Stages of the pipeline".to_owned(),
+        explanation: "In process, without a socket, in batches of 64. Stages are timed apart, less what looking at the \
+                      clock costs: read them as shares."
+            .to_owned(),
+        verdicts,
+        plots,
+        table: Vec::new(),
+    };
+    Ok(Part { section, distributions: Vec::new() })
 }

@@ -4,7 +4,9 @@ use clap::Args;
 use serde_json::json;
 
 use crate::load::Load;
+use crate::overview::Part;
 use crate::peer::Process;
+use crate::report::{Plot, Section, State, Verdict};
 use crate::serve::{CLIENT_CORE, CONNECTIONS_MAX, SERVER_CORE, pin};
 use crate::statistics::Spread;
 use crate::workload::Kind;
@@ -196,4 +198,45 @@ fn document(mac: Mac, subjects: &[Subject], steal: u64) -> serde_json::Value {
     let rows: serde_json::Map<_, _> =
         subjects.iter().map(|subject| (subject.name.clone(), spread(subject).json())).collect();
     json!({ "mac": mac.argument(), "commands_per_second": rows, "goal": goal(mac), "steal_ms": steal * 10 })
+}
+
+/// The same measurement for the page.
+pub(crate) fn part(rounds: usize, mac: Mac, durability: Class) -> Result<Part, String> {
+    let options = Options {
+        rounds,
+        commands: 100_000,
+        window: 256,
+        connections: 1,
+        mac: Some(mac),
+        durability,
+        json: false,
+    };
+    pin(CLIENT_CORE);
+    let subjects = measure(&options, mac)?;
+    let new = spread(&subjects[2]).median;
+    let state = if new >= goal(mac) { State::Met } else { State::NotMet };
+    let text = format!("{new:.0} new orders a second; goal {:.0}", goal(mac));
+    let bars = subjects[1..].iter().map(|subject| (subject.name.clone(), spread(subject).median)).collect();
+    let mut table = vec![["", "a second", "lower quartile", "upper quartile"].map(str::to_owned).to_vec()];
+    for subject in &subjects {
+        let it = spread(subject);
+        let figures = [it.median, it.low, it.high].map(|figure| format!("{figure:.0}"));
+        table.push(std::iter::once(subject.name.clone()).chain(figures).collect());
+    }
+    let section = Section {
+        title: format!("Throughput, {}", mac.argument()),
+        explanation: "Commands on their way 256 at once, on one connection. New orders go the whole way: checked, \
+                      journaled, sent to the venue, which reports twice; the venue's thread and the client share a core. \
+                      Refused ones end at the journal, heartbeats at the session."
+            .to_owned(),
+        verdicts: vec![Verdict { state, text }],
+        plots: vec![Plot::Bars {
+            title: "Commands a second".to_owned(),
+            unit: "a second".to_owned(),
+            bars,
+            mark: Some(("goal".to_owned(), goal(mac))),
+        }],
+        table,
+    };
+    Ok(Part { section, distributions: Vec::new() })
 }
