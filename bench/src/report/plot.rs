@@ -282,17 +282,17 @@ fn bars(unit: &str, bars: &[(String, f64)], mark: Option<&(String, f64)>) -> Str
         );
     }
     if let Some(mark) = mark {
-        goal(&mut out, &x, mark, bottom);
+        goal(&mut out, &x, mark, bottom, "middle");
     }
     out
 }
 
-fn goal(out: &mut String, x: &Scale, (name, value): &(String, f64), bottom: f64) {
+fn goal(out: &mut String, x: &Scale, (name, value): &(String, f64), bottom: f64, anchor: &str) {
     let at = x.place(*value);
     let _ = write!(
         out,
         "<line class=\"goal\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{bottom:.1}\"/>\
-         <text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\" style=\"fill:var(--not)\">{}</text>",
+         <text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\" style=\"fill:var(--not)\">{}</text>",
         TOP - 1.0,
         escape(name)
     );
@@ -332,8 +332,9 @@ fn spreads(unit: &str, rows: &[(String, [f64; 5])], marks: &[(String, f64)]) -> 
             number(*median)
         );
     }
-    for mark in marks {
-        goal(&mut out, &x, mark, bottom);
+    for (at, mark) in marks.iter().enumerate() {
+        // Two marks lie close together: their names go apart.
+        goal(&mut out, &x, mark, bottom, if at % 2 == 0 { "end" } else { "start" });
     }
     out
 }
