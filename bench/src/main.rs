@@ -15,6 +15,7 @@ mod serve;
 mod soak;
 mod stages;
 mod statistics;
+mod syscalls;
 mod throughput;
 mod workload;
 
@@ -44,6 +45,8 @@ enum What {
     Stages(stages::Options),
     /// Instructions of the pipeline, by kind of command, beside their ceilings; needs valgrind.
     Instructions(instructions::Options),
+    /// System calls of the hot thread for one command, beside their ceilings; needs strace.
+    Syscalls(syscalls::Options),
     /// A process that `instructions` counts in.
     #[command(hide = true)]
     Count(instructions::Count),
@@ -145,6 +148,7 @@ fn main() -> ExitCode {
         What::Throughput(options) => throughput::run(&options),
         What::Stages(options) => stages::run(&options),
         What::Instructions(options) => instructions::run(&options),
+        What::Syscalls(options) => syscalls::run(&options),
         What::Count(options) => instructions::count_here(&options),
         What::Journal(options) => journal::run(&options),
         What::Soak(options) => soak::run(&options),

@@ -96,7 +96,8 @@ impl Scale {
             .find(|step| *step >= rough)
             .unwrap_or(rough);
         let first = (self.low / step).ceil() as i64;
-        (first..).map(|number| number as f64 * step).take_while(|tick| *tick <= self.high).collect()
+        let last = (self.high / step).floor() as i64;
+        (first..=last).map(|number| number as f64 * step).collect()
     }
 }
 
@@ -134,7 +135,7 @@ fn upward_axis(out: &mut String, scale: &Scale, label: &str) {
             number(tick)
         );
     }
-    let middle = (scale.from + scale.to) / 2.0;
+    let middle = f64::midpoint(scale.from, scale.to);
     let _ = write!(
         out,
         "<text class=\"soft\" transform=\"translate(16 {middle:.1}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
@@ -155,7 +156,7 @@ fn across_axis(out: &mut String, scale: &Scale, ticks: &[(f64, String)], label: 
     let _ = write!(
         out,
         "<text class=\"soft\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
-        (scale.from + scale.to) / 2.0,
+        f64::midpoint(scale.from, scale.to),
         bottom + 38.0,
         escape(label)
     );
