@@ -3,130 +3,22 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use proptest::prelude::*;
+mod house;
+
+use house::{House, SYMBOL, limit, settings};
 use tollgate_config::{OwnerLimits, PrecisionMode, Settings};
-use tollgate_gateway::gateway::empty_state;
-use tollgate_gateway::hot::{Asker, State, judge};
-use tollgate_gateway::link::Grant;
-use tollgate_gateway::record::{
-    Authority, Intent, Origin, Price, Record, Refusal, ReportRecord, VenueRecord, VenueState,
-};
+use tollgate_gateway::record::{Record, VenueRecord, VenueState};
 use tollgate_protocol::command::{
-    Action, Close, Halt, HaltScope, NewOrder, OrderType, Replace, Scope, Side, Target, TimeInForce,
-    TradingState,
+    Action, Close, Halt, HaltScope, NewOrder, Replace, Scope, Side, Target, TradingState,
 };
-use tollgate_protocol::event::{Fill, Report, ReportKind};
-use tollgate_protocol::instrument::{Grid, InstrumentIndex};
+use tollgate_protocol::event::{Fill, ReportKind};
+use tollgate_protocol::instrument::Grid;
 use tollgate_protocol::money::Money;
-use tollgate_protocol::reject::{Code, Reject};
+use tollgate_protocol::reject::Code;
 use tollgate_protocol::text::{AccountName, Remark, Symbol};
-use tollgate_protocol::{Command, CommandId, Decimal, OrderId};
-
-const START_NS: u64 = 1_700_000_000_000_000_000;
-/// The demonstration's first instrument: tick 0.01, step 0.00001.
-const SYMBOL: &str = "BTCUSDT";
-
-fn settings(change: impl FnOnce(&mut Settings)) -> Settings {
-    let environment = |name: &str| (name == "TOLLGATE_DIRECTORY").then(|| "/nowhere".to_owned());
-    let mut settings = Settings::parse(tollgate_config::DEMO, Path::new("/"), &environment).unwrap();
-    settings.capacity.open_orders_max = 256;
-    settings.dedupe.window_commands = 4096;
-    change(&mut settings);
-    settings
-}
-
-/// A state that is driven as the pipeline drives it.
-struct House {
-    state: State,
-    grant: Grant,
-    sequence: u64,
-    now_ns: u64,
-}
-
-impl House {
-    fn new(settings: &Settings) -> Self {
-        let grant = Grant::replayed(Authority { scopes: 0b1111, accounts: 0b11 });
-        let mut house = Self { state: empty_state(settings), grant, sequence: 0, now_ns: START_NS };
-        let (venue, state, reason) = (0, VenueState::Up, Remark::EMPTY);
-        house.apply(&Record::Venue(VenueRecord { venue, state, reason }));
-        house.price(6_500_000);
-        house
-    }
-
-    fn apply(&mut self, record: &Record) -> u64 {
-        self.sequence += 1;
-        self.state.apply(self.sequence, self.now_ns, record);
-        self.sequence
-    }
-
-    fn price(&mut self, ticks: i64) {
-        let (instrument, observed_ns) = (InstrumentIndex(0), self.now_ns);
-        self.apply(&Record::Price(Price { instrument, bid_ticks: ticks, ask_ticks: ticks + 1, observed_ns }));
-    }
-
-    fn command(&mut self, client: u16, action: Action) -> Result<u64, Reject> {
-        self.now_ns += 1_000_000;
-        self.state.advance(self.now_ns);
-        let command = Command {
-            command_id: CommandId(u128::from(self.now_ns)),
-            created_at_ns: self.now_ns,
-            deadline_ns: 0,
-            account: AccountName::new("main").unwrap(),
-            action,
-        };
-        let verdict = judge(&self.state, Asker { client, grant: &self.grant }, &command, self.now_ns);
-        let (event_sequence, authority) = (self.state.next_event_sequence(client), self.grant.authority());
-        let content_hash = 0;
-        match verdict {
-            Ok(effect) => {
-                let origin = Origin::Client;
-                let intent =
-                    Intent { client, origin, event_sequence, content_hash, authority, command, effect };
-                Ok(self.apply(&Record::Intent(intent)))
-            }
-            Err(reject) => {
-                let refusal = Refusal { client, event_sequence, content_hash, authority, command, reject };
-                self.apply(&Record::Refusal(refusal));
-                Err(reject)
-            }
-        }
-    }
-
-    /// A venue's report of an order, as the gateway would journal it.
-    fn report(&mut self, client: u16, order_id: OrderId, kind: ReportKind) {
-        let event_sequence = self.state.next_event_sequence(client);
-        let report = Report {
-            command_id: CommandId(0),
-            order_id,
-            account: AccountName::new("main").unwrap(),
-            symbol: Symbol::new(SYMBOL).unwrap(),
-            side: Side::Buy,
-            filled_quantity: Decimal::ZERO,
-            open_quantity: Decimal::ZERO,
-            kind,
-        };
-        self.apply(&Record::Report(ReportRecord { client, event_sequence, report }));
-    }
-}
-
-fn limit(side: Side, steps: i64, ticks: i64) -> NewOrder {
-    NewOrder {
-        symbol: Symbol::new(SYMBOL).unwrap(),
-        side,
-        order_type: OrderType::Limit,
-        quantity: Decimal::new(steps, 5),
-        price: Some(Decimal::new(ticks, 2)),
-        stop_price: None,
-        time_in_force: TimeInForce::GoodTillCancel,
-        expire_at_ns: 0,
-        reduce_only: false,
-        position_ticket: 0,
-        stop_loss: None,
-        take_profit: None,
-    }
-}
+use tollgate_protocol::{Decimal, OrderId};
 
 /// The multiple of `increment` at or below `value`, and whether it is `value`, by plain decimal arithmetic; `None` when
 /// a multiple next to `value` does not fit a decimal of the wire.
