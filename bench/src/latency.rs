@@ -42,7 +42,7 @@ struct Measured {
     rounds: [Vec<Round>; 3],
     sizes: (usize, usize),
     steal: u64,
-    inside: Option<f64>,
+    inside: Option<(f64, f64)>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<bool, String> {
@@ -55,8 +55,10 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
     pin(CLIENT_CORE);
     let macs = options.mac.map_or_else(|| vec![Mac::HmacSha256, Mac::Blake3], |mac| vec![mac]);
     let mut documents = Vec::new();
+    let mut agreed = true;
     for mac in macs {
         let measured = measure(options, mac)?;
+        agreed &= Agreement::of(&measured).is_some_and(|it| it.holds());
         if options.json {
             documents.push(document(&measured));
         } else {
@@ -76,7 +78,7 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
             })
         );
     }
-    Ok(true)
+    Ok(agreed)
 }
 
 fn measure(options: &Options, mac: Mac) -> Result<Measured, String> {
@@ -135,8 +137,8 @@ fn order() -> Result<[usize; 3], String> {
     Ok([[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]][usize::from(random[0]) % 6])
 }
 
-/// The gateway's own median, from its histogram, in microseconds: the bound of the bucket that it lies in.
-fn median_inside(gateway: &Process) -> Option<f64> {
+/// The bucket of the gateway's own histogram that its median lies in, in microseconds: above, and up to.
+fn median_inside(gateway: &Process) -> Option<(f64, f64)> {
     let page = gateway.metrics().ok()?;
     let buckets: Vec<(f64, f64)> = page
         .lines()
@@ -145,7 +147,29 @@ fn median_inside(gateway: &Process) -> Option<f64> {
         .filter_map(|(bound, count)| Some((bound.parse().ok()?, count.parse().ok()?)))
         .collect();
     let total = buckets.last()?.1;
-    buckets.iter().find(|(_, count)| *count * 2.0 >= total).map(|(bound, _)| bound * 1e6)
+    let at = buckets.iter().position(|(_, count)| *count * 2.0 >= total)?;
+    let above = at.checked_sub(1).map_or(0.0, |before| buckets[before].0);
+    Some((above * 1e6, buckets[at].0 * 1e6))
+}
+
+/// What the gateway says of itself, beside what the client saw: a command is inside for at most as long as the client
+/// waits, and for at least what it waits longer than for an echo.
+struct Agreement {
+    inside: (f64, f64),
+    client: f64,
+    above_echo: f64,
+}
+
+impl Agreement {
+    fn of(measured: &Measured) -> Option<Self> {
+        let client = spread(&measured.rounds[2], 0.5).median;
+        let above_echo = client - spread(&measured.rounds[0], 0.5).median;
+        Some(Self { inside: measured.inside?, client, above_echo })
+    }
+
+    fn holds(&self) -> bool {
+        self.inside.0 <= self.client && self.inside.1 >= self.above_echo
+    }
 }
 
 fn spread(rounds: &[Round], share: f64) -> Spread {
@@ -211,11 +235,18 @@ fn print(options: &Options, measured: &Measured) {
             println!("{name:<9}{label} {:.3} × echo ({:.3}–{:.3}){verdict}", it.median, it.low, it.high);
         }
     }
-    let wire = spread(&measured.rounds[2], 0.5).median - spread(&measured.rounds[0], 0.5).median;
-    let inside = measured.inside.map_or_else(|| "unknown".to_owned(), |inside| format!("≤ {inside:.1} µs"));
-    println!(
-        "\nthe gateway's own histogram says p50 {inside} for a turn; the client saw {wire:.2} µs above the echo"
-    );
+    match Agreement::of(measured) {
+        Some(it) => println!(
+            "\nthe gateway's own histogram puts its p50 between {:.1} and {:.1} µs; the client waited {:.2} µs, {:.2} of \
+             them above the echo: {}",
+            it.inside.0,
+            it.inside.1,
+            it.client,
+            it.above_echo,
+            if it.holds() { "they agree" } else { "FAIL: they do not agree" }
+        ),
+        None => println!("\nFAIL: the gateway's own histogram could not be read"),
+    }
     println!("every command was acknowledged once, every MAC was right\n");
 }
 

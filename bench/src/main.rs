@@ -10,6 +10,7 @@ mod machine;
 mod open_loop;
 mod overview;
 mod peer;
+mod quickfix;
 mod report;
 mod serve;
 mod soak;
@@ -54,6 +55,8 @@ enum What {
     Journal(journal::Options),
     /// A gateway under paced load for a long time: latency, memory and open files, a line a minute.
     Soak(soak::Options),
+    /// QuickFIX C++ beside the gateway, in the same run; needs libquickfix-dev.
+    Quickfix(quickfix::Options),
     /// The measurements of a few minutes on one page with plots, and percentile files beside it.
     Report(overview::Options),
     /// A server for one of the measurements; started by them.
@@ -152,6 +155,7 @@ fn main() -> ExitCode {
         What::Count(options) => instructions::count_here(&options),
         What::Journal(options) => journal::run(&options),
         What::Soak(options) => soak::run(&options),
+        What::Quickfix(options) => quickfix::run(&options),
         What::Report(options) => overview::run(&options),
         What::Serve(options) => serve::run(&options),
     };

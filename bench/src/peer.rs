@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -32,8 +33,14 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) fn start(arguments: &[&str]) -> Result<Self, String> {
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
+        let arguments: Vec<&str> = std::iter::once("serve").chain(arguments.iter().copied()).collect();
+        Self::start_program(&program, &arguments)
+    }
+
+    /// The same for a program that speaks as `serve` does: an address twice on its first line, and an end when its
+    /// input ends.
+    pub(crate) fn start_program(program: &Path, arguments: &[&str]) -> Result<Self, String> {
         let mut child = Command::new(program)
-            .arg("serve")
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -98,7 +105,7 @@ impl Drop for Process {
 }
 
 /// Waits `THINK` without sleeping, and lets others have the core.
-fn think(since: Instant) {
+pub(crate) fn think(since: Instant) {
     while since.elapsed() < THINK {
         std::thread::yield_now();
     }
