@@ -78,7 +78,7 @@ fn session_text(error: SessionError) -> String {
         (_, 0) => String::new(),
         (_, wait_ms) => format!(" Try again after {wait_ms} ms."),
     };
-    format!("the gateway {what}: {code}: {}{advice}", code.meaning().trim())
+    format!("the gateway {what}: {code}: {}{advice}", code.meaning())
 }
 
 /// The one answer to a command.

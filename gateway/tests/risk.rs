@@ -7,12 +7,17 @@ use house::{House, limit, settings};
 use proptest::prelude::*;
 use rust_decimal::Decimal as Exact;
 use rust_decimal::prelude::ToPrimitive;
-use tollgate_config::OwnerLimits;
-use tollgate_protocol::command::{Action, Side};
+use tollgate_bridge::venue::{ReportBody, VenueRequest};
+use tollgate_config::{OwnerLimits, SelfTradeMode};
+use tollgate_gateway::rig::Rig;
+use tollgate_protocol::command::{Action, Side, Target};
 use tollgate_protocol::event::{Fill, ReportKind};
+use tollgate_protocol::frame::FRAME_BYTES_MAX;
+use tollgate_protocol::mac::MacAlgorithm;
 use tollgate_protocol::money::Money;
-use tollgate_protocol::reject::Code;
-use tollgate_protocol::{Decimal, OrderId};
+use tollgate_protocol::reject::{Code, Owner};
+use tollgate_protocol::text::AccountName;
+use tollgate_protocol::{Command, CommandId, Decimal, OrderId};
 
 /// An order of the decimal reference.
 struct Working {
@@ -188,4 +193,99 @@ proptest! {
             }
         }
     }
+}
+
+/// One order after the other with the same content.
+fn twice(house: &mut House, side: Side) -> Result<u64, tollgate_protocol::reject::Reject> {
+    house.command(0, Action::New(limit(side, 1_000, 6_400_000)))
+}
+
+#[test]
+fn the_same_order_again_is_refused_within_the_window() {
+    let settings = settings(|settings| settings.risk.repeat_window_ms = 1_000);
+    let mut house = House::new(&settings);
+    let first = twice(&mut house, Side::Buy).unwrap();
+    let reject = twice(&mut house, Side::Buy).unwrap_err();
+    assert_eq!((reject.code, reject.owner), (Code::RepeatedOrder, Owner::Client));
+    assert!(house.command(1, Action::New(limit(Side::Buy, 1_000, 6_400_000))).is_ok(), "another client's");
+    assert!(house.command(0, Action::New(limit(Side::Buy, 1_001, 6_400_000))).is_ok(), "another quantity");
+    assert!(house.command(0, Action::Cancel(Target::Order(OrderId(first)))).is_ok());
+    house.now_ns += 1_000_000_000;
+    assert!(twice(&mut house, Side::Buy).is_ok(), "the window has passed");
+}
+
+/// Near a loss limit orders are slowed, at it they are refused; neither stops a cancel, or what makes the position smaller.
+#[test]
+fn losses_slow_orders_and_then_stop_them() {
+    let settings = settings(|settings| {
+        settings.risk.firm = OwnerLimits::NONE;
+        settings.accounts[0].limits.max_daily_loss = Money(100 * 10_i128.pow(18));
+        (settings.risk.slow_percent, settings.risk.slow_orders_per_second) = (50, 1);
+    });
+    let mut house = House::new(&settings);
+    let id = OrderId(house.command(0, Action::New(limit(Side::Buy, 100_000, 6_500_000))).unwrap());
+    let (price, quantity) = (Decimal::new(6_500_000, 2), Decimal::new(100_000, 5));
+    house.report(
+        0,
+        id,
+        ReportKind::Filled(Fill { trade_id: 1, price, quantity, fee: Decimal::ZERO, maker: true }),
+    );
+    let entry = || Action::New(limit(Side::Buy, 1_000, 6_400_000));
+    house.price(6_495_100);
+    let resting = OrderId(house.command(0, entry()).unwrap());
+    assert!(house.command(0, entry()).is_ok(), "a loss of 49 of 100 slows nothing");
+    house.price(6_494_900);
+    let reject = house.command(0, entry()).unwrap_err();
+    assert_eq!((reject.code, reject.owner), (Code::RateLimitExceeded, Owner::Account));
+    assert!(house.command(0, Action::New(limit(Side::Sell, 1_000, 6_600_000))).is_ok(), "a smaller position");
+    assert!(house.command(0, Action::Cancel(Target::Order(resting))).is_ok());
+    house.now_ns += 1_000_000_000;
+    assert!(house.command(0, entry()).is_ok(), "one a second");
+    house.price(6_489_900);
+    house.now_ns += 1_000_000_000;
+    let reject = house.command(0, entry()).unwrap_err();
+    assert_eq!((reject.code, reject.owner), (Code::DailyLossExceeded, Owner::Account));
+    assert_eq!((reject.limit.to_string(), reject.value.to_string()), ("100".to_owned(), "101".to_owned()));
+    assert!(house.command(0, Action::New(limit(Side::Sell, 1_000, 6_600_000))).is_ok(), "a smaller position");
+}
+
+/// What goes to the venue when a sell rests and a buy comes that would trade with it, and whether the buy passed.
+fn self_trade(mode: SelfTradeMode) -> (Vec<&'static str>, bool) {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(|settings| {
+        settings.accounts[0].self_trade = mode;
+        settings.journal.directory = directory.path().to_owned();
+    });
+    let mut rig = Rig::new(&settings, MacAlgorithm::Blake3).unwrap();
+    let mut sent = Vec::new();
+    for (number, side) in [Side::Sell, Side::Buy].into_iter().enumerate() {
+        let command = Command {
+            command_id: CommandId(number as u128 + 1),
+            created_at_ns: rig.now_ns(),
+            deadline_ns: 0,
+            account: AccountName::new("main").unwrap(),
+            action: Action::New(limit(side, 1_000, 6_500_000)),
+        };
+        let mut frame = [0; FRAME_BYTES_MAX];
+        let length = rig.sign(&command, &mut frame);
+        rig.offer(&frame[..length]);
+        assert!(rig.run());
+        rig.drain(|rig, request| match request {
+            VenueRequest::New(order) => {
+                sent.push(if order.side == Side::Sell { "sell" } else { "buy" });
+                rig.report_order(order.order_id, ReportBody::Accepted { venue_order_id: order.order_id.0 });
+            }
+            VenueRequest::Cancel(_) => sent.push("cancel"),
+            VenueRequest::Replace { .. } | VenueRequest::Query(_) => sent.push("else"),
+        });
+    }
+    (sent, rig.outcomes()[0] == 2)
+}
+
+#[test]
+fn orders_of_one_account_do_not_trade_with_each_other() {
+    assert_eq!(self_trade(SelfTradeMode::Allow), (vec!["sell", "buy"], true));
+    assert_eq!(self_trade(SelfTradeMode::CancelResting), (vec!["sell", "cancel", "buy"], true));
+    assert_eq!(self_trade(SelfTradeMode::CancelAggressor), (vec!["sell"], false));
+    assert_eq!(self_trade(SelfTradeMode::CancelBoth), (vec!["sell", "cancel"], false));
 }

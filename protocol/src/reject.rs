@@ -35,7 +35,7 @@ macro_rules! codes {
 
             /// What the code means, in a sentence.
             pub const fn meaning(self) -> &'static str {
-                match self { $(Code::$name => concat!($($doc),+),)+ }
+                match self { $(Code::$name => concat!($($doc),+).trim_ascii(),)+ }
             }
         }
     };
@@ -123,7 +123,8 @@ codes! {
     PriceBelowMinimum = 402, "PRICE_BELOW_MINIMUM";
     /// The price is above the instrument's maximum.
     PriceExceedsMaximum = 403, "PRICE_EXCEEDS_MAXIMUM";
-    /// The price is too far from the reference price (the venue's percent rule or our collar).
+    /// A buy's price is too far above the reference price, or a sell's too far below (our collar); or it is outside
+    /// the venue's percent rule.
     PriceOutsideCollar = 404, "PRICE_OUTSIDE_COLLAR";
     /// The quantity is not a multiple of the step.
     QuantityNotOnStep = 410, "QUANTITY_NOT_ON_STEP";
@@ -309,7 +310,7 @@ mod tests {
         assert!(Code::ALL.windows(2).all(|pair| pair[0].number() < pair[1].number()));
         for code in Code::ALL {
             assert_eq!(Code::from_number(code.number()), Some(*code));
-            assert!(code.meaning().ends_with('.'), "{code}");
+            assert!(code.meaning().ends_with('.') && !code.meaning().starts_with(' '), "{code}");
         }
         assert_eq!(Code::from_number(0), None);
     }

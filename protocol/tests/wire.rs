@@ -50,7 +50,7 @@ fn written(example: &Example) -> String {
 fn codes() -> String {
     let mut out = "\nNumber | Name | Meaning\n------:|------|--------\n".to_owned();
     for code in Code::ALL {
-        writeln!(out, "{} | `{}` | {}", code.number(), code.name(), code.meaning().trim()).unwrap();
+        writeln!(out, "{} | `{}` | {}", code.number(), code.name(), code.meaning()).unwrap();
     }
     out + "\n"
 }

@@ -43,7 +43,7 @@ pub(crate) fn event(event: &Event) -> String {
 
 /// A refusal with what its code means.
 pub(crate) fn reject(reject: &Reject) -> String {
-    format!("{reject}: {}", reject.code.meaning().trim())
+    format!("{reject}: {}", reject.code.meaning())
 }
 
 /// What a venue said, with the order it is about.

@@ -84,7 +84,7 @@ pub(crate) fn reject(reject: &Reject) -> Value {
         "value": decimal(reject.value),
         "limit": decimal(reject.limit),
         "above": decimal(reject.above),
-        "meaning": reject.code.meaning().trim(),
+        "meaning": reject.code.meaning(),
     })
 }
 

@@ -265,7 +265,7 @@ impl Findings {
         codes.sort_by_key(|(code, count)| (std::cmp::Reverse(**count), code.number()));
         let mut table = Table::new(&[">number", "code", ">count", "meaning"]);
         for (code, count) in codes {
-            let meaning = code.meaning().trim().to_owned();
+            let meaning = code.meaning().to_owned();
             table.row([code.number().to_string(), code.to_string(), count.to_string(), meaning]);
         }
         table.render(output)
