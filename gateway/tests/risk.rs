@@ -254,7 +254,7 @@ fn self_trade(mode: SelfTradeMode) -> (Vec<&'static str>, bool) {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(|settings| {
         settings.accounts[0].self_trade = mode;
-        settings.journal.directory = directory.path().to_owned();
+        directory.path().clone_into(&mut settings.journal.directory);
     });
     let mut rig = Rig::new(&settings, MacAlgorithm::Blake3).unwrap();
     let mut sent = Vec::new();
