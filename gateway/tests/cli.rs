@@ -4,7 +4,7 @@
 mod cli_support;
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::Stdio;
 
 use cli_support::{Home, Running, mode, program, tollgate, until};
@@ -276,6 +276,50 @@ fn refusals_have_codes_numbers_and_an_exit_code() {
     tollgate(&format!("status {}", running.side)).exits(0).says("ready").says("SCOPE_NOT_ALLOWED");
     let status = tollgate(&format!("status {} --json", running.side)).exits(0).json();
     assert_eq!((&status["ready"], &status["health"]["status"]), (&true.into(), &"healthy".into()));
+}
+
+/// Keys change under a running gateway: the old secret ends, the new one works, a revoked key is nobody's.
+#[test]
+fn keys_are_rotated_and_revoked_under_a_running_gateway() {
+    let home = Home::new();
+    let running = Running::start(&home);
+    let config = home.config();
+    let heartbeat = |key: &str| running.with_key(&home, key, "send heartbeat");
+    heartbeat("trend-trade").exits(0);
+    fs::copy(home.key("trend-trade"), home.key("old")).unwrap();
+    tollgate(&format!("keys rotate --config {config} trend-trade")).exits(0);
+    until("the keys are loaded again", || metric(&running.side, "tollgate_keys_reloads_total") == 1);
+    heartbeat("trend-trade").exits(0);
+    heartbeat("old").exits(1).complains("LOGON_FAILED");
+
+    let watching = running.spawn_with_key(&home, "trend-read", "watch --json");
+    until("the watcher is there", || metric(&running.side, "tollgate_sessions") == 1);
+    tollgate(&format!("keys revoke --config {config} trend-read")).exits(0);
+    until("its session has ended", || metric(&running.side, "tollgate_sessions") == 0);
+    drop(watching);
+    heartbeat("trend-read").exits(1).complains("LOGON_FAILED");
+    heartbeat("trend-trade").exits(0);
+}
+
+/// A figure of `/metrics`.
+fn metric(side: &str, name: &str) -> u64 {
+    let mut stream = std::net::TcpStream::connect(side).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    let found = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+    found.unwrap_or_else(|| panic!("no {name}: {page}"))
+}
+
+#[test]
+fn an_order_without_an_end_is_unknown_to_who_waits_for_it() {
+    let home = Home::new();
+    let running = Running::start(&home);
+    running
+        .with_key(&home, "trend-trade", "send new BTCUSDT buy 0.01 --price 64000.00 --wait=200ms")
+        .exits(6)
+        .says("acknowledged")
+        .complains("no final report within 200 ms");
 }
 
 #[test]

@@ -15,8 +15,8 @@ font:16px/1.5 system-ui,sans-serif}h1{font-size:1.7rem;margin:0 0 .3rem}h2{font-
 p{max-width:46rem}.facts{color:var(--soft);font-size:.85rem;display:flex;flex-wrap:wrap;gap:.1rem 1.4rem}
 ul.verdicts{list-style:none;padding:0;margin:1rem 0;display:grid;gap:.3rem}ul.verdicts li{padding-left:1.7rem;text-indent:-1.7rem}
 .mark{display:inline-block;width:1.7rem;text-indent:0;font-weight:700}.met .mark{color:var(--met)}.first .mark{color:var(--first)}
-.not .mark{color:var(--not)}figure{margin:1rem 0;padding:1rem;background:var(--card);border:1px solid var(--line);border-radius:8px}
-figcaption{font-weight:600;margin-bottom:.4rem}svg{width:100%;height:auto;display:block}svg text{fill:var(--front);font:12px system-ui,sans-serif}
+.not .mark{color:var(--not)}figure{margin:1rem 0;padding:1rem;overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:8px}
+figcaption{font-weight:600;margin-bottom:.4rem}svg{width:100%;min-width:40rem;height:auto;display:block}svg text{fill:var(--front);font:12px system-ui,sans-serif}
 svg .soft{fill:var(--soft)}.grid{stroke:var(--line);stroke-width:1}.goal{stroke:var(--not);stroke-width:1.5;stroke-dasharray:5 4}
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem;margin:1rem 0}
 th,td{padding:.25rem .7rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}th:first-child,td:first-child{text-align:left}

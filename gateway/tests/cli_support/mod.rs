@@ -139,6 +139,14 @@ impl Running {
         Ran::new(&command.output().unwrap())
     }
 
+    /// The same, without waiting for its end; it is killed when what this gives is dropped.
+    pub(crate) fn spawn_with_key(&self, home: &Home, key: &str, line: &str) -> Killed {
+        let mut command = program();
+        command.args(line.split_whitespace()).args(["--address", &self.clients]);
+        command.env("TOLLGATE_KEY_FILE", home.key(key)).stdout(Stdio::null()).stderr(Stdio::null());
+        Killed(command.spawn().unwrap())
+    }
+
     /// Ends it with a signal; with its exit code and the rest of its log.
     pub(crate) fn stop(mut self, signal: &str) -> (i32, String) {
         let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
@@ -146,6 +154,16 @@ impl Running {
         let mut rest = String::new();
         self.log.read_to_string(&mut rest).unwrap();
         (self.child.wait().unwrap().code().unwrap_or(-1), rest)
+    }
+}
+
+/// A process that does not outlive its test.
+pub(crate) struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
