@@ -2,6 +2,7 @@
 // Statistics are not orders: ratios and microseconds are shown as floating point.
 #![allow(clippy::float_arithmetic)]
 
+mod fix;
 mod instructions;
 mod journal;
 mod latency;
@@ -18,6 +19,7 @@ mod stages;
 mod statistics;
 mod syscalls;
 mod throughput;
+mod turns;
 mod workload;
 
 use std::process::ExitCode;

@@ -19,7 +19,7 @@ use tollgate_protocol::{Command as Signed, CommandId, Decimal};
 use crate::serve::{credential, read_spinning};
 
 /// Nothing on a loopback takes so long.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// Between an answer and the next request, with every peer: the venue needs it, and the echo gets it too.
 pub(crate) const THINK: Duration = Duration::from_micros(50);
 
@@ -144,7 +144,8 @@ impl EchoClient {
     }
 }
 
-fn connect(address: SocketAddr) -> Result<TcpStream, String> {
+/// A connection without Nagle's delay.
+pub(crate) fn connect(address: SocketAddr) -> Result<TcpStream, String> {
     let stream = TcpStream::connect(address).map_err(|error| format!("{address}: {error}"))?;
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
     Ok(stream)

@@ -14,6 +14,7 @@ use tollgate_journal::RECORD_HEADER_BYTES;
 
 use crate::machine;
 use crate::serve::{SERVER_CORE, pin};
+use crate::turns::shuffle;
 use append::Append;
 use durable::Durable;
 use recovery::Recovery;
@@ -128,11 +129,7 @@ fn rounds(options: &Options, directory: &Path) -> Outcome<(Vec<Round>, u64)> {
 /// The numbers below `N` in random order.
 fn shuffled<const N: usize>() -> Outcome<[usize; N]> {
     let mut order = std::array::from_fn(|at| at);
-    let mut random = [0; N];
-    getrandom::fill(&mut random).map_err(|error| error.to_string())?;
-    for at in (1..N).rev() {
-        order.swap(at, usize::from(random[at]) % (at + 1));
-    }
+    shuffle(&mut order)?;
     Ok(order)
 }
 
