@@ -1,14 +1,21 @@
-//! Closed-loop latency: gateway, bare echo and floor in turn, ratios paired round by round.
+//! Closed-loop latency: gateway, bare echo, floor and, where it is asked for, QuickFIX in turn; ratios paired round by
+//! round.
+
+mod print;
+
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
 
 use crate::overview::Part;
-use crate::peer::{EchoClient, GatewayClient, Process, THINK};
+use crate::peer::Process;
 use crate::report::{Plot, Section, State, Verdict, histogram};
-use crate::serve::{CLIENT_CORE, SERVER_CORE, pin};
-use crate::statistics::{Round, Spread};
-use crate::{Class, Idle, Mac, machine};
+use crate::serve::{CLIENT_CORE, pin};
+use crate::statistics::{Round, Rounds, Spread};
+use crate::turns::{Peer, end, take_turns};
+use crate::{Class, Idle, Mac, machine, quickfix};
+use print::{document, print};
 
 /// What to measure.
 #[derive(Args)]
@@ -28,18 +35,25 @@ pub(crate) struct Options {
     /// How the gateway waits; echo, floor and client spin.
     #[arg(long, value_enum, default_value = "spin")]
     idle: Idle,
+    /// A QuickFIX acceptor to measure beside them, as `make -C bench/peers/quickfix` builds it. It sleeps in the kernel
+    /// until something comes, as the gateway does with `--idle park`.
+    #[arg(long, value_name = "FILE")]
+    quickfix: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
-const NAMES: [&str; 3] = ["echo", "floor", "gateway"];
+/// Where these stand among the peers; QuickFIX, when it is measured, stands behind them.
+const ECHO: usize = 0;
+const FLOOR: usize = 1;
+const GATEWAY: usize = 2;
 const SHARES: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
 
-/// The rounds of one MAC, by peer in the order of [`NAMES`].
+/// The rounds of one MAC.
 struct Measured {
     mac: Mac,
-    rounds: [Vec<Round>; 3],
+    peers: Vec<Rounds>,
     sizes: (usize, usize),
     steal: u64,
     inside: Option<(f64, f64)>,
@@ -82,59 +96,19 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
 }
 
 fn measure(options: &Options, mac: Mac) -> Result<Measured, String> {
-    let (durability, idle) = (options.durability.argument(), options.idle.argument());
-    let gateway = Process::start(&["gateway", "--durability", durability, "--idle", idle])?;
-    let mut client = GatewayClient::connect(gateway.address, mac.algorithm())?;
-    client.round(options.commands / 10)?;
-    let (request, answer) = client.sizes;
-    gateway.pause();
-    let (request_text, answer_text) = (request.to_string(), answer.to_string());
-    let sizes = ["--request-bytes", &request_text, "--answer-bytes", &answer_text, "--mac", mac.argument()];
-    let start = |name: &'static str| {
-        let mut arguments = vec![name];
-        arguments.extend(sizes);
-        let process = Process::start(&arguments)?;
-        let client = EchoClient::connect(process.address, request, answer)?;
-        process.pause();
-        Ok::<_, String>((process, client))
-    };
-    let mut echoes = [start("echo")?, start("floor")?];
-
+    let quickfix = options.quickfix.as_deref().map(quickfix::peers).transpose()?.unwrap_or_default();
+    let algorithm = mac.algorithm();
+    let (gateway, sizes) = Peer::gateway(options.durability, options.idle, algorithm, options.commands / 10)?;
+    let mut peers = vec![Peer::echo("echo", sizes, mac)?, Peer::echo("floor", sizes, mac)?, gateway];
+    peers.extend(quickfix);
     let steal = machine::steal();
-    let mut rounds = [Vec::new(), Vec::new(), Vec::new()];
-    for round in 0..=options.rounds {
-        for peer in order()? {
-            let latencies = if peer == 2 {
-                gateway.go_on();
-                let latencies = client.round(options.commands)?;
-                gateway.pause();
-                latencies
-            } else {
-                let (process, client) = &mut echoes[peer];
-                process.go_on();
-                let latencies = client.round(options.commands)?;
-                process.pause();
-                latencies
-            };
-            if round > 0 {
-                rounds[peer].push(Round::new(latencies));
-            }
-        }
-        eprint!("\r{}: round {round} of {}", mac.argument(), options.rounds);
-    }
-    eprintln!();
+    let measured = take_turns(&mut peers, options.rounds, options.commands, mac.argument());
     let steal = machine::steal() - steal;
+    let gateway = &peers[GATEWAY].process;
     gateway.go_on();
-    let inside = median_inside(&gateway);
-    gateway.stop();
-    Ok(Measured { mac, rounds, sizes: (request, answer), steal, inside })
-}
-
-/// The three peers in random order.
-fn order() -> Result<[usize; 3], String> {
-    let mut random = [0; 1];
-    getrandom::fill(&mut random).map_err(|error| error.to_string())?;
-    Ok([[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]][usize::from(random[0]) % 6])
+    let inside = median_inside(gateway);
+    end(peers);
+    Ok(Measured { mac, peers: measured?, sizes, steal, inside })
 }
 
 /// The bucket of the gateway's own histogram that its median lies in, in microseconds: above, and up to.
@@ -162,8 +136,8 @@ struct Agreement {
 
 impl Agreement {
     fn of(measured: &Measured) -> Option<Self> {
-        let client = spread(&measured.rounds[2], 0.5).median;
-        let above_echo = client - spread(&measured.rounds[0], 0.5).median;
+        let client = measured.peers[GATEWAY].spread(0.5).median;
+        let above_echo = client - measured.peers[ECHO].spread(0.5).median;
         Some(Self { inside: measured.inside?, client, above_echo })
     }
 
@@ -171,16 +145,6 @@ impl Agreement {
         let wire = self.client - self.above_echo;
         self.inside.0 <= self.client + wire && self.inside.1 >= self.above_echo
     }
-}
-
-fn spread(rounds: &[Round], share: f64) -> Spread {
-    Spread::of(rounds.iter().map(|round| round.percentile(share)))
-}
-
-/// The ratio of a peer to the echo, round by round.
-fn ratio(measured: &Measured, peer: usize, share: f64) -> Spread {
-    let pairs = measured.rounds[peer].iter().zip(&measured.rounds[0]);
-    Spread::of(pairs.map(|(one, echo)| one.percentile(share) / echo.percentile(share)))
 }
 
 /// Goals of the first release, and goals: p50 and p99 against the echo.
@@ -191,108 +155,23 @@ fn goals(mac: Mac) -> [(&'static str, f64, f64, f64); 2] {
     }
 }
 
-fn print(options: &Options, measured: &Measured) {
-    for (name, value) in machine::describe() {
-        println!("{name:<11}{value}");
-    }
-    println!("pinned     server on core {SERVER_CORE}, client and cold threads on core {CLIENT_CORE}");
-    println!("waiting    the gateway by {}; echo, floor and client spin", options.idle.argument());
-    println!(
-        "command    new order, limit IOC far from the market: checked, journaled, sent, cancelled by the venue"
-    );
-    println!("journal    {}", options.durability.argument());
-    println!("MAC        {}, both ways", measured.mac.argument());
-    println!("messages   {} bytes there, {} back", measured.sizes.0, measured.sizes.1);
-    println!(
-        "rounds     {} of {} requests, {} µs of thought between",
-        options.rounds,
-        options.commands,
-        THINK.as_micros()
-    );
-    println!("steal      {} ms in all\n", measured.steal * 10);
-    println!("{:<9}{:>22}{:>22}{:>22}{:>12}{:>12}", "µs", "p50", "p90", "p99", "p99.9*", "max*");
-    for (peer, name) in NAMES.iter().enumerate() {
-        print!("{name:<9}");
-        for (at, (_, share)) in SHARES.iter().enumerate() {
-            let it = spread(&measured.rounds[peer], *share);
-            if at < 3 {
-                print!("{:>22}", format!("{:.2} ({:.2}–{:.2})", it.median, it.low, it.high));
-            } else {
-                print!("{:>12}", format!("{:.1}", it.median));
-            }
-        }
-        println!();
-    }
-    println!("* printed, not claimed: a shared machine cannot defend them\n");
-    for (peer, name) in NAMES.iter().enumerate().skip(1) {
-        for (label, share, first, goal) in goals(measured.mac) {
-            let it = ratio(measured, peer, share);
-            let verdict = match peer {
-                2 if it.median <= goal => format!("  goal {goal} met"),
-                2 if it.median <= first => format!("  first release {first} met, goal {goal} not met"),
-                2 => format!("  first release {first} NOT met"),
-                _ => String::new(),
-            };
-            println!("{name:<9}{label} {:.3} × echo ({:.3}–{:.3}){verdict}", it.median, it.low, it.high);
-        }
-    }
-    match Agreement::of(measured) {
-        _ if options.idle == Idle::Park => {
-            println!("\nthe gateway's own histogram leaves out turns that it slept before: not compared");
-        }
-        Some(it) => println!(
-            "\nthe gateway's own histogram puts its p50 between {:.1} and {:.1} µs; the client waited {:.2} µs, {:.2} of \
-             them above the echo: {}",
-            it.inside.0,
-            it.inside.1,
-            it.client,
-            it.above_echo,
-            if it.holds() { "they agree" } else { "FAIL: they do not agree" }
-        ),
-        None => println!("\nFAIL: the gateway's own histogram could not be read"),
-    }
-    println!("every command was acknowledged once, every MAC was right\n");
-}
-
-fn document(measured: &Measured) -> serde_json::Value {
-    let peers: serde_json::Map<_, _> = NAMES
-        .iter()
-        .enumerate()
-        .map(|(peer, name)| {
-            let figures: serde_json::Map<_, _> = SHARES
-                .iter()
-                .map(|(label, share)| ((*label).to_owned(), spread(&measured.rounds[peer], *share).json()))
-                .collect();
-            ((*name).to_owned(), json!(figures))
-        })
-        .collect();
-    json!({
-        "mac": measured.mac.argument(),
-        "request_bytes": measured.sizes.0,
-        "answer_bytes": measured.sizes.1,
-        "steal_ms": measured.steal * 10,
-        "microseconds": peers,
-        "gateway_over_echo": { "p50": ratio(measured, 2, 0.5).json(), "p99": ratio(measured, 2, 0.99).json() },
-        "floor_over_echo": { "p50": ratio(measured, 1, 0.5).json(), "p99": ratio(measured, 1, 0.99).json() },
-    })
-}
-
 /// The same measurement for the page.
 pub(crate) fn part(rounds: usize, mac: Mac, durability: Class, idle: Idle) -> Result<Part, String> {
-    let options = Options { rounds, commands: 4000, mac: Some(mac), durability, idle, json: false };
+    let options =
+        Options { rounds, commands: 4000, mac: Some(mac), durability, idle, quickfix: None, json: false };
     pin(CLIENT_CORE);
     let measured = measure(&options, mac)?;
     let name = mac.argument();
-    let distributions: Vec<(String, hdrhistogram::Histogram<u64>)> = NAMES
+    let distributions: Vec<(String, hdrhistogram::Histogram<u64>)> = measured
+        .peers
         .iter()
-        .zip(&measured.rounds)
-        .map(|(peer, rounds)| (format!("latency-{name}-{peer}"), histogram(rounds.iter().map(Round::values))))
+        .map(|it| (format!("latency-{name}-{}", it.name), histogram(it.rounds.iter().map(Round::values))))
         .collect();
     let mut verdicts = Vec::new();
     let mut rows = Vec::new();
     let mut marks = Vec::new();
     for (label, share, first, goal) in goals(mac) {
-        let it = ratio(&measured, 2, share);
+        let it = measured.peers[GATEWAY].ratio(&measured.peers[ECHO], share);
         let state = match it.median {
             median if median <= goal => State::Met,
             median if median <= first => State::FirstRelease,
@@ -303,20 +182,19 @@ pub(crate) fn part(rounds: usize, mac: Mac, durability: Class, idle: Idle) -> Re
             it.median, it.low, it.high
         );
         verdicts.push(Verdict { state, text });
-        for (peer, name) in NAMES.iter().enumerate().skip(1) {
-            let pairs = measured.rounds[peer].iter().zip(&measured.rounds[0]);
-            let ratios = pairs.map(|(one, echo)| one.percentile(share) / echo.percentile(share));
-            rows.push((format!("{name}, {label}"), Spread::five(ratios)));
+        for peer in &measured.peers[FLOOR..] {
+            let ratios = peer.ratios(&measured.peers[ECHO], share);
+            rows.push((format!("{}, {label}", peer.name), Spread::five(ratios)));
         }
         marks.push((format!("{label} goal"), goal));
     }
-    let series =
-        NAMES.iter().zip(&distributions).map(|(name, (_, it))| ((*name).to_owned(), it.clone())).collect();
+    let series = (measured.peers.iter().zip(&distributions))
+        .map(|(peer, (_, it))| (peer.name.to_owned(), it.clone()))
+        .collect();
     let mut table = vec![["µs", "p50", "p90", "p99", "p99.9 *", "max *"].map(str::to_owned).to_vec()];
-    for (peer, name) in NAMES.iter().enumerate() {
-        let figures =
-            SHARES.iter().map(|(_, share)| format!("{:.2}", spread(&measured.rounds[peer], *share).median));
-        table.push(std::iter::once((*name).to_owned()).chain(figures).collect());
+    for peer in &measured.peers {
+        let figures = SHARES.iter().map(|(_, share)| format!("{:.2}", peer.spread(*share).median));
+        table.push(std::iter::once(peer.name.to_owned()).chain(figures).collect());
     }
     let section = Section {
         title: format!("Latency, {name}"),
