@@ -1,6 +1,6 @@
 // A QuickFIX acceptor that answers every NewOrderSingle with one ExecutionReport: nothing checked, nothing sent on.
 // Build: make -C bench/peers/quickfix   (needs Debian's libquickfix-dev)
-// Use:   acceptor file|memory DIRECTORY CORE PORT, started by `tollgate-bench quickfix`
+// Use:   acceptor file|memory DIRECTORY CORE PORT, started by `tollgate-bench quickfix` and `latency --quickfix`
 #include <quickfix/Application.h>
 #include <quickfix/FileStore.h>
 #include <quickfix/MessageCracker.h>
