@@ -9,11 +9,11 @@ use clap::Args;
 use serde_json::json;
 
 use crate::overview::Part;
-use crate::peer::Process;
 use crate::report::{Plot, Section, State, Verdict, histogram};
+use crate::scrape::{Buckets, Page};
 use crate::serve::{CLIENT_CORE, pin};
 use crate::statistics::{Round, Rounds, Spread};
-use crate::turns::{Peer, end, take_turns};
+use crate::turns::{Peer, end, take_turns, warm_up};
 use crate::{Class, Idle, Mac, machine, quickfix};
 use print::{document, print};
 
@@ -56,7 +56,8 @@ struct Measured {
     peers: Vec<Rounds>,
     sizes: (usize, usize),
     steal: u64,
-    inside: Option<(f64, f64)>,
+    /// The gateway's own histogram of the same rounds.
+    inside: Buckets,
 }
 
 pub(crate) fn run(options: &Options) -> Result<bool, String> {
@@ -102,48 +103,48 @@ fn measure(options: &Options, mac: Mac) -> Result<Measured, String> {
     let mut peers = vec![Peer::echo("echo", sizes, mac)?, Peer::echo("floor", sizes, mac)?, gateway];
     peers.extend(quickfix);
     let steal = machine::steal();
-    let measured = take_turns(&mut peers, options.rounds, options.commands, mac.argument());
+    warm_up(&mut peers, options.commands)?;
+    let before = inside(&peers[GATEWAY])?;
+    let measured = take_turns(&mut peers, options.rounds, options.commands, mac.argument())?;
+    let inside = inside(&peers[GATEWAY])?.since(&before);
     let steal = machine::steal() - steal;
-    let gateway = &peers[GATEWAY].process;
-    gateway.go_on();
-    let inside = median_inside(gateway);
     end(peers);
-    Ok(Measured { mac, peers: measured?, sizes, steal, inside })
+    Ok(Measured { mac, peers: measured, sizes, steal, inside })
 }
 
-/// The bucket of the gateway's own histogram that its median lies in, in microseconds: above, and up to.
-fn median_inside(gateway: &Process) -> Option<(f64, f64)> {
-    let page = gateway.metrics().ok()?;
-    let buckets: Vec<(f64, f64)> = page
-        .lines()
-        .filter_map(|line| line.strip_prefix("tollgate_command_latency_seconds_bucket{le=\""))
-        .filter_map(|line| line.split_once("\"} "))
-        .filter_map(|(bound, count)| Some((bound.parse().ok()?, count.parse().ok()?)))
-        .collect();
-    let total = buckets.last()?.1;
-    let at = buckets.iter().position(|(_, count)| *count * 2.0 >= total)?;
-    let above = at.checked_sub(1).map_or(0.0, |before| buckets[before].0);
-    Some((above * 1e6, buckets[at].0 * 1e6))
+/// The gateway's own histogram up to now.
+fn inside(gateway: &Peer) -> Result<Buckets, String> {
+    Page::of_stopped(&gateway.process)?.buckets("tollgate_command_latency_seconds")
 }
 
-/// What the gateway says of itself, beside what the client saw. The two must not lie further apart than the wire's share,
-/// which the echo shows: the gateway's histogram has whole turns, what comes after the answer too, and its warm-up.
+/// What the gateway says of itself, beside what the client saw: of the same commands, in turns that lie no further apart
+/// than the wire's share, which the echo shows. A turn also has what comes after the answer.
 struct Agreement {
-    inside: (f64, f64),
-    client: f64,
-    above_echo: f64,
+    commands: u64,
+    commands_inside: u64,
+    inside_us: (f64, f64),
+    client_us: f64,
+    above_echo_us: f64,
 }
 
 impl Agreement {
     fn of(measured: &Measured) -> Option<Self> {
-        let client = measured.peers[GATEWAY].spread(0.5).median;
-        let above_echo = client - measured.peers[ECHO].spread(0.5).median;
-        Some(Self { inside: measured.inside?, client, above_echo })
+        let [echo, gateway] = [ECHO, GATEWAY].map(|at| &measured.peers[at]);
+        let client_us = gateway.spread(0.5).median;
+        Some(Self {
+            commands: gateway.rounds.iter().map(|round| round.values().len() as u64).sum(),
+            commands_inside: measured.inside.count(),
+            inside_us: measured.inside.median_us()?,
+            client_us,
+            above_echo_us: client_us - echo.spread(0.5).median,
+        })
     }
 
     fn holds(&self) -> bool {
-        let wire = self.client - self.above_echo;
-        self.inside.0 <= self.client + wire && self.inside.1 >= self.above_echo
+        let wire = self.client_us - self.above_echo_us;
+        self.commands == self.commands_inside
+            && self.inside_us.0 <= self.client_us + wire
+            && self.inside_us.1 >= self.above_echo_us
     }
 }
 

@@ -3,12 +3,12 @@
 use clap::Args;
 use serde_json::json;
 
-use crate::load::Load;
+use crate::loaded::Loaded;
 use crate::overview::Part;
-use crate::peer::Process;
 use crate::report::{Plot, Section, histogram};
 use crate::serve::{CLIENT_CORE, CONNECTIONS_MAX, SERVER_CORE, pin};
 use crate::statistics::{Round, Spread};
+use crate::turns::random_order;
 use crate::workload::Kind;
 use crate::{Class, Idle, Mac, machine};
 
@@ -55,12 +55,6 @@ struct Point {
     missed: [usize; 3],
 }
 
-struct Subject {
-    process: Process,
-    load: Load,
-    request_bytes: usize,
-}
-
 pub(crate) fn run(options: &Options) -> Result<bool, String> {
     if options.connections == 0 || options.connections > CONNECTIONS_MAX {
         return Err(format!("--connections {}: give 1 to {CONNECTIONS_MAX}", options.connections));
@@ -73,12 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
     }
     pin(CLIENT_CORE);
     let steal = machine::steal();
-    let mut subjects = start(options)?;
-    let mut points = Vec::new();
-    for rate in &options.rates {
-        points.push(measure(options, *rate, &mut subjects)?);
-    }
-    eprintln!();
+    let points = sweep(options)?;
     let steal = machine::steal() - steal;
     let kept = points.iter().all(|point| point.missed == [0; 3]);
     if options.json {
@@ -89,47 +78,29 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
     Ok(kept)
 }
 
-fn start(options: &Options) -> Result<[Subject; 3], String> {
-    let (durability, idle) = (options.durability.argument(), options.idle.argument());
-    let process = Process::start(&["gateway", "--durability", durability, "--idle", idle])?;
-    let mut load = Load::gateway(process.address, options.connections, options.mac.algorithm(), Kind::New)?;
-    load.prepare(options.connections * 500, 0)?;
-    load.run(16)?;
-    process.pause();
-    let (request, answer) = (load.request_bytes(), load.answer_bytes());
-    let fixed = |server: &str| {
-        let connections = options.connections.to_string();
-        let (request_text, answer_text) = (request.to_string(), answer.to_string());
-        let process = Process::start(&[
-            server,
-            "--request-bytes",
-            &request_text,
-            "--answer-bytes",
-            &answer_text,
-            "--mac",
-            options.mac.argument(),
-            "--connections",
-            &connections,
-        ])?;
-        let load = Load::fixed(process.address, options.connections, answer)?;
-        process.pause();
-        Ok::<_, String>(Subject { process, load, request_bytes: request })
-    };
-    Ok([fixed("echo-many")?, fixed("floor-many")?, Subject { process, load, request_bytes: request }])
+fn start(options: &Options) -> Result<[Loaded; 3], String> {
+    let Options { mac, connections, .. } = *options;
+    let mut gateway = Loaded::gateway(options.durability, options.idle, mac, connections, Kind::New)?;
+    let sizes = gateway.sizes(connections * 500)?;
+    let fixed = |server| Loaded::fixed(server, sizes, mac, connections);
+    Ok([fixed("echo-many")?, fixed("floor-many")?, gateway])
 }
 
-fn measure(options: &Options, rate: u32, subjects: &mut [Subject; 3]) -> Result<Point, String> {
+fn sweep(options: &Options) -> Result<Vec<Point>, String> {
+    let mut subjects = start(options)?;
+    let points = options.rates.iter().map(|rate| measure(options, *rate, &mut subjects)).collect();
+    eprintln!();
+    subjects.into_iter().for_each(Loaded::end);
+    points
+}
+
+fn measure(options: &Options, rate: u32, subjects: &mut [Loaded; 3]) -> Result<Point, String> {
     let interval_ns = 1e9 / f64::from(rate);
     let commands = (u64::from(rate) * u64::from(options.round_ms) / 1000).max(50) as usize;
     let mut point = Point { rate, rounds: Default::default(), latest_us: [0.0; 3], missed: [0; 3] };
     for round in 0..=options.rounds {
-        for turn in 0..3 {
-            let at = (turn + round) % 3;
-            let Subject { process, load, request_bytes } = &mut subjects[at];
-            load.prepare(commands, *request_bytes)?;
-            process.go_on();
-            let paced = load.run_paced(interval_ns)?;
-            process.pause();
+        for at in random_order(subjects.len())? {
+            let paced = subjects[at].turn(commands, |load, _| load.run_paced(interval_ns))?;
             if round == 0 {
                 continue;
             }
@@ -242,12 +213,7 @@ pub(crate) fn part(rounds: usize, durability: Class, idle: Idle) -> Result<Part,
     let options =
         Options { rates, rounds, round_ms: 250, connections: 1, mac, durability, idle, json: false };
     pin(CLIENT_CORE);
-    let mut subjects = start(&options)?;
-    let mut points = Vec::new();
-    for rate in &options.rates {
-        points.push(measure(&options, *rate, &mut subjects)?);
-    }
-    eprintln!();
+    let points = sweep(&options)?;
     let lines = |share: f64| {
         let line = |(subject, name): (usize, &&str)| {
             let figures =

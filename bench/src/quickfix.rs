@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::serve::{CLIENT_CORE, SERVER_CORE, pin};
 use crate::statistics::Rounds;
-use crate::turns::{Peer, end, take_turns};
+use crate::turns::{Peer, end, take_turns, warm_up};
 use crate::{Class, Idle, Mac, machine};
 
 /// What to measure.
@@ -100,6 +100,7 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
     let (gateway, sizes) = Peer::gateway(Class::Process, options.idle, options.mac.algorithm(), 200)?;
     let mut peers = vec![Peer::echo("echo", sizes, options.mac)?, gateway];
     peers.extend(quickfix);
+    warm_up(&mut peers, options.commands)?;
     let measured = take_turns(&mut peers, options.rounds, options.commands, options.mac.argument());
     end(peers);
     let measured = measured?;

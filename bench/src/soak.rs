@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::peer::{GatewayClient, Process};
+use crate::scrape::Page;
 use crate::serve::{CLIENT_CORE, SERVER_CORE, pin};
 use crate::statistics::{Round, Spread};
 use crate::{Class, Mac, machine};
@@ -24,8 +25,8 @@ pub(crate) struct Options {
     /// How long, in minutes; parts of one are allowed.
     #[arg(long, default_value_t = 60.0)]
     minutes: f64,
-    /// Commands a second, 1 to 5000. The journal keeps about 300 bytes of each.
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    /// Commands a second, 1 to 20000. The journal keeps about 300 bytes of each.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     rate: u32,
     /// Seconds that a line stands for, 1 to 3600.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -130,7 +131,6 @@ fn line(options: &Options, gateway: &Process, client: &mut GatewayClient) -> Res
     wait_until(began + Duration::from_secs(options.line_seconds));
     let elapsed = began.elapsed().as_secs_f64();
     let round = Round::new(latencies);
-    let metrics = gateway.metrics().map_err(|error| format!("no metrics from the side port: {error}"))?;
     Ok(Line {
         commands: commands as usize,
         commands_per_second: commands as f64 / elapsed,
@@ -139,7 +139,7 @@ fn line(options: &Options, gateway: &Process, client: &mut GatewayClient) -> Res
         p999_us: round.percentile(0.999),
         anonymous_kib: anonymous_kib(gateway.id())?,
         open_files: open_files(gateway.id())?,
-        segment: gauge(&metrics, "tollgate_journal_segment").ok_or("the metrics name no segment")?,
+        segment: Page::of(gateway)?.value("tollgate_journal_segment")? as u64,
     })
 }
 
@@ -170,11 +170,6 @@ fn anonymous_in(status: &str) -> Option<u64> {
 fn open_files(id: u32) -> Result<u64, String> {
     let path = format!("/proc/{id}/fd");
     Ok(fs::read_dir(&path).map_err(|error| format!("{path}: {error}"))?.count() as u64)
-}
-
-/// The value of a metric without labels.
-fn gauge(page: &str, name: &str) -> Option<u64> {
-    page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
 fn drift(lines: &[Line]) -> Option<Drift> {
@@ -285,14 +280,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_and_segment_are_found() {
+    fn memory_is_found() {
         let status = "VmRSS:\t  90000 kB\nRssAnon:\t   12345 kB\nRssFile:\t   70000 kB\n";
         assert_eq!(anonymous_in(status), Some(12_345));
         assert_eq!(anonymous_in("VmRSS:\t 9 kB\n"), None);
-        let page = "# TYPE tollgate_journal_segment gauge\ntollgate_journal_segments_prepared_total 9\n\
-                    tollgate_journal_segment 7\n";
-        assert_eq!(gauge(page, "tollgate_journal_segment"), Some(7));
-        assert_eq!(gauge(page, "tollgate_journal"), None);
     }
 
     #[test]

@@ -94,8 +94,8 @@ fn free_port() -> Result<u16, String> {
     listener.local_addr().map(|address| address.port()).map_err(|error| error.to_string())
 }
 
-/// Every peer's rounds, in the order of `peers`: each has one turn a round, in random order; one round more is run first
-/// and thrown away. Progress goes to the standard error, behind `label`.
+/// Every peer's rounds, in the order of `peers`: each has one turn a round, in random order. Progress goes to the standard
+/// error, behind `label`.
 pub(crate) fn take_turns(
     peers: &mut [Peer],
     rounds: usize,
@@ -103,14 +103,9 @@ pub(crate) fn take_turns(
     label: &str,
 ) -> Result<Vec<Rounds>, String> {
     let mut measured: Vec<Rounds> = peers.iter().map(|peer| Rounds::of(peer.name)).collect();
-    let mut order: Vec<usize> = (0..peers.len()).collect();
-    for round in 0..=rounds {
-        shuffle(&mut order)?;
-        for &at in &order {
-            let latencies = peers[at].round(commands)?;
-            if round > 0 {
-                measured[at].rounds.push(Round::new(latencies));
-            }
+    for round in 1..=rounds {
+        for at in random_order(peers.len())? {
+            measured[at].rounds.push(Round::new(peers[at].round(commands)?));
         }
         eprint!("\r{label}: round {round} of {rounds}");
     }
@@ -118,17 +113,37 @@ pub(crate) fn take_turns(
     Ok(measured)
 }
 
+/// A round of every peer that does not count.
+pub(crate) fn warm_up(peers: &mut [Peer], commands: usize) -> Result<(), String> {
+    peers.iter_mut().try_for_each(|peer| peer.round(commands).map(drop))
+}
+
 /// Ends all of them.
 pub(crate) fn end(peers: Vec<Peer>) {
     peers.into_iter().for_each(Peer::end);
 }
 
-/// Puts items into random order.
-pub(crate) fn shuffle<T>(items: &mut [T]) -> Result<(), String> {
-    let mut random = vec![0; items.len()];
+/// The numbers below `count` in random order: whoever comes behind a greedy one is not always the same.
+pub(crate) fn random_order(count: usize) -> Result<Vec<usize>, String> {
+    let mut random = vec![0; count];
     getrandom::fill(&mut random).map_err(|error| error.to_string())?;
-    for at in (1..items.len()).rev() {
-        items.swap(at, usize::from(random[at]) % (at + 1));
+    let mut order: Vec<usize> = (0..count).collect();
+    for at in (1..count).rev() {
+        order.swap(at, usize::from(random[at]) % (at + 1));
     }
-    Ok(())
+    Ok(order)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_order_comes_up() {
+        let orders: BTreeSet<_> = (0..1000).map(|_| random_order(3).unwrap()).collect();
+        assert_eq!(orders.len(), 6);
+    }
 }

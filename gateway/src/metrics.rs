@@ -59,9 +59,15 @@ impl Histogram {
     /// Counts `nanoseconds`. Only from the writing thread.
     #[inline]
     pub fn record(&self, nanoseconds: u64) {
-        self.buckets[Self::bucket(nanoseconds)].add(1);
-        self.sum.add(nanoseconds);
-        if nanoseconds > self.maximum.get() {
+        self.record_times(nanoseconds, 1);
+    }
+
+    /// The same so many times, which may be none.
+    #[inline]
+    pub fn record_times(&self, nanoseconds: u64, times: u64) {
+        self.buckets[Self::bucket(nanoseconds)].add(times);
+        self.sum.add(nanoseconds * times);
+        if times > 0 && nanoseconds > self.maximum.get() {
             self.maximum.set(nanoseconds);
         }
     }
@@ -193,9 +199,9 @@ pub struct Metrics {
     pub reports: [Counter; 9],
     /// Stage times of sampled commands, in nanoseconds, by stage ([`STAGES`]).
     pub stages: [Histogram; 7],
-    /// From the turn's start to the command's answer in the socket, in nanoseconds.
+    /// Length of the turn that took a frame, once for each, in nanoseconds.
     pub command_latency: Histogram,
-    /// Length of turns that did something, in nanoseconds.
+    /// Length of turns that took frames or reports, in nanoseconds.
     pub turn_time: Histogram,
     /// Turns of the hot loop.
     pub turns: Counter,

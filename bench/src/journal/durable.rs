@@ -10,9 +10,10 @@ use rustix::fs::OFlags;
 use tollgate_journal::{Durability, Settings};
 
 use super::live::Live;
-use super::{Outcome, PAYLOAD_BYTES, RECORD_BYTES, shuffled};
+use super::{Outcome, PAYLOAD_BYTES, RECORD_BYTES};
 use crate::machine::{waited_for_core_ns, written_bytes};
 use crate::statistics;
+use crate::turns::random_order;
 
 const BLOCK_BYTES: usize = 4096;
 /// A block of the control is written so often, as a page of the journal is.
@@ -79,7 +80,7 @@ impl Durable {
         let mut taken_ns = [const { Vec::new() }; 4];
         let mut written = 0;
         for _ in 0..TURNS {
-            for side in shuffled::<4>()? {
+            for side in random_order(4)? {
                 let pause = if side < 2 { Duration::ZERO } else { PAUSE };
                 let before = written_bytes()?;
                 for _ in 0..OPERATIONS {
@@ -99,7 +100,7 @@ impl Durable {
         }
         let written_bytes = written as f64 / (2 * TURNS * OPERATIONS) as f64;
         let mut figures = Figures::default();
-        for which in shuffled::<3>()? {
+        for which in random_order(3)? {
             figures.group[which] = self.group(PENDING[which])?;
         }
         let waited_ms = (waited_for_core_ns()? - waited_ns) as f64 / 1e6;

@@ -14,7 +14,7 @@ use tollgate_journal::RECORD_HEADER_BYTES;
 
 use crate::machine;
 use crate::serve::{SERVER_CORE, pin};
-use crate::turns::shuffle;
+use crate::turns::random_order;
 use append::Append;
 use durable::Durable;
 use recovery::Recovery;
@@ -108,7 +108,7 @@ fn rounds(options: &Options, directory: &Path) -> Outcome<(Vec<Round>, u64)> {
     let mut rounds = Vec::with_capacity(options.rounds);
     for number in 0..=options.rounds {
         let mut round = Round::default();
-        for which in shuffled::<3>()? {
+        for which in random_order(3)? {
             match which {
                 0 => round.append = append.round()?,
                 1 => round.durable = durable.round()?,
@@ -126,28 +126,7 @@ fn rounds(options: &Options, directory: &Path) -> Outcome<(Vec<Round>, u64)> {
     Ok((rounds, recovery.bytes()))
 }
 
-/// The numbers below `N` in random order.
-fn shuffled<const N: usize>() -> Outcome<[usize; N]> {
-    let mut order = std::array::from_fn(|at| at);
-    shuffle(&mut order)?;
-    Ok(order)
-}
-
 /// Which of two goes first.
 fn coin() -> Outcome<bool> {
-    Ok(shuffled::<2>()?[0] == 0)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn every_order_comes_up() {
-        let orders: BTreeSet<_> = (0..1000).map(|_| shuffled::<3>().unwrap()).collect();
-        assert_eq!(orders.len(), 6);
-    }
+    Ok(random_order(2)?[0] == 0)
 }

@@ -10,7 +10,8 @@ use std::time::Instant;
 use tollgate_journal::{Reader, Settings, open, segment_name};
 
 use super::live::Live;
-use super::{Outcome, PAYLOAD_BYTES, RECORD_BYTES, shuffled};
+use super::{Outcome, PAYLOAD_BYTES, RECORD_BYTES};
+use crate::turns::random_order;
 
 /// Bytes that the control reads at once.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -62,7 +63,7 @@ impl Recovery {
 
     pub(super) fn round(&mut self) -> Outcome<Figures> {
         let mut figures = Figures::default();
-        for side in shuffled::<3>()? {
+        for side in random_order(3)? {
             let began = Instant::now();
             match side {
                 0 => figures.open_s = self.open(began)?,

@@ -6,7 +6,7 @@ use super::{Agreement, ECHO, FLOOR, GATEWAY, Measured, Options, SHARES, goals};
 use crate::peer::THINK;
 use crate::serve::{CLIENT_CORE, SERVER_CORE};
 use crate::statistics::Rounds;
-use crate::{machine, quickfix};
+use crate::{Idle, machine, quickfix};
 
 pub(super) fn print(options: &Options, measured: &Measured) {
     for (name, value) in machine::describe() {
@@ -40,16 +40,21 @@ pub(super) fn print(options: &Options, measured: &Measured) {
         }
     }
     match Agreement::of(measured) {
+        _ if options.idle == Idle::Park => {
+            println!("\nthe gateway's own histogram leaves out turns that it slept before: not compared");
+        }
         Some(it) => println!(
-            "\nthe gateway's own histogram puts its p50 between {:.1} and {:.1} µs; the client waited {:.2} µs, {:.2} of \
-             them above the echo: {}",
-            it.inside.0,
-            it.inside.1,
-            it.client,
-            it.above_echo,
+            "\nthe gateway's own histogram has {} of {} commands, its p50 between {:.1} and {:.1} µs; the client waited \
+             {:.2} µs, {:.2} of them above the echo: {}",
+            it.commands_inside,
+            it.commands,
+            it.inside_us.0,
+            it.inside_us.1,
+            it.client_us,
+            it.above_echo_us,
             if it.holds() { "they agree" } else { "FAIL: they do not agree" }
         ),
-        None => println!("\nFAIL: the gateway's own histogram could not be read"),
+        None => println!("\nFAIL: the gateway's own histogram has no turns of these commands"),
     }
     println!("every command was acknowledged once, every MAC was right\n");
 }

@@ -105,6 +105,7 @@ pub struct Hot {
     stopping: bool,
     /// Commands of this turn.
     commands_in_turn: usize,
+    reports_in_turn: u64,
     /// The poll may have slept since the last turn.
     slept: bool,
     turns_without_poll: u32,
@@ -171,6 +172,7 @@ impl Hot {
             written_durable: 0,
             stopping: false,
             commands_in_turn: 0,
+            reports_in_turn: 0,
             slept: false,
             turns_without_poll: 0,
         }
@@ -229,12 +231,14 @@ impl Hot {
     fn begin_turn(&mut self) {
         let now_ns = self.clock.now_ns();
         let metrics = &self.core.metrics;
-        if self.commands_in_turn > 0 && !self.slept {
+        let commands = self.commands_in_turn as u64;
+        if commands + self.reports_in_turn > 0 && !self.slept {
             let length_ns = now_ns - self.core.now_ns;
             metrics.turn_time.record(length_ns);
-            metrics.command_latency.record(length_ns);
+            metrics.command_latency.record_times(length_ns, commands);
         }
         self.commands_in_turn = 0;
+        self.reports_in_turn = 0;
         self.slept = false;
         metrics.turns.add(1);
         metrics.last_turn_ns.set(now_ns);
@@ -312,6 +316,7 @@ impl Hot {
                     self.core.venues[venue].held = Some(report);
                     break;
                 }
+                self.reports_in_turn += 1;
             }
         }
     }

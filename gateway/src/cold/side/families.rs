@@ -70,11 +70,15 @@ fn times(out: &mut Exposition, source: &Source) {
     }
     out.histogram(
         "tollgate_command_latency_seconds",
-        "From the turn's start to the command's answer in the socket.",
+        "Length of the turn that took a frame, once for each: its answer is in the socket before, or, at the disk class, \
+         waits for the disk. Turns that were slept before are left out.",
     )
     .distribution(&[], &metrics.command_latency, LATENCY_BOUNDS_NS);
-    out.histogram("tollgate_turn_seconds", "Length of turns of the hot loop that did something.")
-        .distribution(&[], &metrics.turn_time, LATENCY_BOUNDS_NS);
+    out.histogram(
+        "tollgate_turn_seconds",
+        "Length of turns of the hot loop that took frames or reports, and were not slept before.",
+    )
+    .distribution(&[], &metrics.turn_time, LATENCY_BOUNDS_NS);
     out.counter("tollgate_turns_total", "Turns of the hot loop.").value(metrics.turns.get());
     out.gauge("tollgate_last_turn_timestamp_seconds", "When the hot loop last turned, since the Unix epoch.")
         .value(Seconds(metrics.last_turn_ns.get()));
