@@ -441,7 +441,7 @@ mod tests {
             peer
         }
 
-        fn tell<T: serde::Serialize>(&mut self, kind: FrameKind, body: &T) {
+        fn tell<T: tollgate_protocol::wire::Wire>(&mut self, kind: FrameKind, body: &T) {
             self.sequence += 1;
             let mut out = [0; FRAME_BYTES_MAX];
             let mac = Some(&self.macs.gateway_to_client);

@@ -7,15 +7,18 @@
 use serde::{Deserialize, Serialize};
 use tollgate_bridge::venue::VenueOrder;
 use tollgate_protocol::command::{Command, OrderType, Side, TimeInForce};
-use tollgate_protocol::compact;
 use tollgate_protocol::event::{Acknowledgement, Durability, Event, EventBody, Rejection, Report};
 use tollgate_protocol::identity::{AccountIndex, CommandId, OrderId};
 use tollgate_protocol::instrument::InstrumentIndex;
 use tollgate_protocol::reject::Reject;
 use tollgate_protocol::text::{Remark, Text};
+use tollgate_protocol::wire::{self, Wire, Writer};
+use tollgate_protocol::{wire_enum, wire_struct};
 
 /// The longest payload of any record, in bytes.
 pub const PAYLOAD_BYTES_MAX: usize = 512;
+/// The longest encoding of a command, with numbers and lengths in as many bytes as they may take.
+pub const COMMAND_BYTES_MAX: usize = 256;
 
 /// A journal record's meaning. `kind` numbers are stable.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -53,6 +56,8 @@ pub enum NameTable {
     Venue,
 }
 
+wire_enum!(NameTable { 0 = Client, 1 = Account, 2 = Instrument, 3 = Venue });
+
 /// What a number means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Name {
@@ -68,6 +73,8 @@ pub struct Name {
     pub step: tollgate_protocol::Decimal,
 }
 
+wire_struct!(Name { table, index, name, tick, step });
+
 /// A start of the process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Start {
@@ -78,6 +85,8 @@ pub struct Start {
     /// The journal's durability class.
     pub durability: Durability,
 }
+
+wire_struct!(Start { version, instance, durability });
 
 /// A reference price.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -92,6 +101,8 @@ pub struct Price {
     pub observed_ns: u64,
 }
 
+wire_struct!(Price { instrument, bid_ticks, ask_ticks, observed_ns });
+
 /// Who a command came from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Origin {
@@ -104,6 +115,8 @@ pub enum Origin {
     /// A risk control.
     Risk,
 }
+
+wire_enum!(Origin { 0 = Client, 1 = Disconnect, 2 = DeadMan, 3 = Risk });
 
 /// What a command leads to, resolved: these numbers are replayed, never computed again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -135,6 +148,13 @@ pub enum Effect {
         keep_good_till_cancel: bool,
     },
 }
+
+wire_enum!(Effect {
+    0 = Order(part),
+    1 = Cancel(part),
+    2 = Replace { order_id, quantity_steps, price_ticks, stop_price_ticks },
+    3 = Sweep { account, instrument, client, keep_good_till_cancel },
+});
 
 /// An order's terms on the instrument's grid.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -169,6 +189,23 @@ pub struct OrderTerms {
     pub value_ticks: i64,
 }
 
+wire_struct!(OrderTerms {
+    account,
+    instrument,
+    side,
+    order_type,
+    time_in_force,
+    reduce_only,
+    quantity_steps,
+    price_ticks,
+    stop_price_ticks,
+    stop_loss_ticks,
+    take_profit_ticks,
+    expire_at_ns,
+    position_ticket,
+    value_ticks,
+});
+
 impl OrderTerms {
     /// The order as its venue gets it.
     pub fn venue_order(&self, order_id: OrderId) -> VenueOrder {
@@ -200,6 +237,8 @@ pub struct Authority {
     pub accounts: u64,
 }
 
+wire_struct!(Authority { scopes, accounts });
+
 /// A command that passed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Intent {
@@ -219,6 +258,8 @@ pub struct Intent {
     pub effect: Effect,
 }
 
+wire_struct!(Intent { client, origin, event_sequence, content_hash, authority, command, effect });
+
 /// A command that was refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Refusal {
@@ -236,6 +277,8 @@ pub struct Refusal {
     pub reject: Reject,
 }
 
+wire_struct!(Refusal { client, event_sequence, content_hash, authority, command, reject });
+
 /// An order that another command made. Its id is the record's sequence.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Child {
@@ -249,6 +292,8 @@ pub struct Child {
     pub terms: OrderTerms,
 }
 
+wire_struct!(Child { client, command_id, parent, terms });
+
 /// What a venue said of an order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReportRecord {
@@ -259,6 +304,8 @@ pub struct ReportRecord {
     /// The report.
     pub report: Report,
 }
+
+wire_struct!(ReportRecord { client, event_sequence, report });
 
 /// What a venue's connection does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -271,6 +318,8 @@ pub enum VenueState {
     Up,
 }
 
+wire_enum!(VenueState { 0 = Down, 1 = Reconciling, 2 = Up });
+
 /// A venue came or went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct VenueRecord {
@@ -282,6 +331,8 @@ pub struct VenueRecord {
     pub reason: Remark,
 }
 
+wire_struct!(VenueRecord { venue, state, reason });
+
 /// The hash of the state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Digest {
@@ -291,6 +342,8 @@ pub struct Digest {
     /// SHA-256 over orders, positions, counters, halts and the deduplication window.
     pub hash: [u8; 32],
 }
+
+wire_struct!(Digest { shape, hash });
 
 /// A record that does not decode: written by a newer version, or damaged in a way that its checksum missed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -348,18 +401,18 @@ impl Record {
     #[inline]
     pub fn decode(sequence: u64, kind: u16, payload: &[u8]) -> Result<Self, RecordError> {
         let record = match kind {
-            1 => postcard::from_bytes(payload).map(Self::Name),
-            2 => postcard::from_bytes(payload).map(Self::Start),
-            3 => postcard::from_bytes(payload).map(Self::Price),
-            4 => postcard::from_bytes(payload).map(Self::Intent),
-            5 => postcard::from_bytes(payload).map(Self::Refusal),
-            6 => postcard::from_bytes(payload).map(Self::Child),
-            7 => postcard::from_bytes(payload).map(Self::Report),
-            8 => postcard::from_bytes(payload).map(Self::Venue),
-            9 => postcard::from_bytes(payload).map(Self::Digest),
+            1 => of(payload, Self::Name),
+            2 => of(payload, Self::Start),
+            3 => of(payload, Self::Price),
+            4 => of(payload, Self::Intent),
+            5 => of(payload, Self::Refusal),
+            6 => of(payload, Self::Child),
+            7 => of(payload, Self::Report),
+            8 => of(payload, Self::Venue),
+            9 => of(payload, Self::Digest),
             _ => return Err(RecordError { sequence, kind }),
         };
-        record.map_err(|_| RecordError { sequence, kind })
+        record.ok_or(RecordError { sequence, kind })
     }
 
     /// The event that the record tells a client, if any: `(client, event)`. `sequence` and `time_ns` are the
@@ -378,16 +431,44 @@ impl Record {
 
 /// Writes a record's payload into `out`, which must have [`PAYLOAD_BYTES_MAX`] bytes, and returns its length.
 #[inline]
-pub fn encode<T: Serialize>(record: &T, out: &mut [u8]) -> usize {
-    let written = compact::encode(record, out);
+pub fn encode<T: Wire>(record: &T, out: &mut [u8]) -> usize {
+    let mut writer = Writer::new(out);
+    record.write(&mut writer);
+    finish(writer)
+}
+
+#[inline]
+fn finish(writer: Writer<'_>) -> usize {
+    let written = writer.finish();
     // Every field has a largest size, and the sum is below the maximum: a test holds this.
     assert!(written.is_ok(), "a record fits PAYLOAD_BYTES_MAX");
     written.unwrap_or_default()
 }
 
+/// A payload's record, as a [`Record`].
+#[inline]
+fn of<T: Wire>(payload: &[u8], whole: impl Fn(T) -> Record) -> Option<Record> {
+    Some(whole(wire::decode(payload).ok()?.0))
+}
+
 impl Intent {
     /// The stable number of its kind.
     pub const KIND: u16 = 4;
+
+    /// Writes the payload as [`encode`] does, the command by the bytes that it came in: working them out again would cost
+    /// as much as the rest.
+    #[inline]
+    pub fn encode_received(&self, command: &[u8], out: &mut [u8]) -> usize {
+        let mut writer = Writer::new(out);
+        self.client.write(&mut writer);
+        self.origin.write(&mut writer);
+        self.event_sequence.write(&mut writer);
+        self.content_hash.write(&mut writer);
+        self.authority.write(&mut writer);
+        writer.bytes(command);
+        self.effect.write(&mut writer);
+        finish(writer)
+    }
 
     /// The event of the journal's record `sequence`, made at `time_ns`; `durability` is the class that it states.
     #[inline]
@@ -401,6 +482,19 @@ impl Intent {
 impl Refusal {
     /// The stable number of its kind.
     pub const KIND: u16 = 5;
+
+    /// Writes the payload as [`encode`] does, the command by the bytes that it came in.
+    #[inline]
+    pub fn encode_received(&self, command: &[u8], out: &mut [u8]) -> usize {
+        let mut writer = Writer::new(out);
+        self.client.write(&mut writer);
+        self.event_sequence.write(&mut writer);
+        self.content_hash.write(&mut writer);
+        self.authority.write(&mut writer);
+        writer.bytes(command);
+        self.reject.write(&mut writer);
+        finish(writer)
+    }
 
     /// The event of the record, made at `time_ns`.
     #[inline]

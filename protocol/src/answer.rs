@@ -8,6 +8,7 @@ use crate::event::Event;
 use crate::identity::{CommandId, OrderId};
 use crate::reject::{Owner, Reject};
 use crate::text::{AccountName, Symbol, Text};
+use crate::{wire_enum, wire_struct};
 
 /// The body of an answer frame. A query is answered by as many frames as it has rows, then one with
 /// [`AnswerBody::End`].
@@ -18,6 +19,8 @@ pub struct Answer {
     /// The answer.
     pub body: AnswerBody,
 }
+
+wire_struct!(Answer { command_id, body });
 
 /// One answer. The order of the variants is the wire's discriminant: append only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -49,6 +52,18 @@ pub enum AnswerBody {
     },
 }
 
+wire_enum!(AnswerBody {
+    0 = Heartbeat { time_ns },
+    1 = Repeated(part),
+    2 = Refused(part),
+    3 = Order(part),
+    4 = Position(part),
+    5 = Account(part),
+    6 = Limit(part),
+    7 = Instrument(part),
+    8 = End { rows },
+});
+
 /// Where an order stands.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum OrderStatus {
@@ -69,6 +84,17 @@ pub enum OrderStatus {
     /// May or may not be at the venue; being asked.
     Unknown,
 }
+
+wire_enum!(OrderStatus {
+    0 = Sent,
+    1 = Working,
+    2 = PartiallyFilled,
+    3 = Filled,
+    4 = Cancelled,
+    5 = Rejected,
+    6 = Expired,
+    7 = Unknown,
+});
 
 impl OrderStatus {
     /// True when nothing more can happen to the order.
@@ -123,6 +149,22 @@ pub struct OrderState {
     pub venue_order_id: u64,
 }
 
+wire_struct!(OrderState {
+    order_id,
+    command_id,
+    account,
+    symbol,
+    side,
+    order_type,
+    time_in_force,
+    quantity,
+    filled_quantity,
+    price,
+    stop_price,
+    status,
+    venue_order_id,
+});
+
 /// A position as the gateway knows it, from the venue's reports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PositionState {
@@ -143,6 +185,17 @@ pub struct PositionState {
     /// Result of the open quantity at the last reference price, in the account's currency.
     pub unrealised: Decimal,
 }
+
+wire_struct!(PositionState {
+    account,
+    symbol,
+    quantity,
+    average_price,
+    working_buy_quantity,
+    working_sell_quantity,
+    realised_today,
+    unrealised,
+});
 
 /// An account's figures.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -167,6 +220,18 @@ pub struct AccountState {
     pub daily_reset_at_ns: u64,
 }
 
+wire_struct!(AccountState {
+    account,
+    trading_state,
+    realised_today,
+    unrealised,
+    gross_notional,
+    net_notional,
+    open_orders,
+    orders_today,
+    daily_reset_at_ns,
+});
+
 /// One effective limit: the minimum over all owners.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LimitState {
@@ -181,6 +246,8 @@ pub struct LimitState {
     /// How much of it is used now.
     pub used: Decimal,
 }
+
+wire_struct!(LimitState { name, symbol, owner, limit, used });
 
 /// An instrument's rules as the gateway holds them. A bound of 0 is no bound.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -206,3 +273,16 @@ pub struct InstrumentState {
     /// The last ask seen; 0 before the first.
     pub ask: Decimal,
 }
+
+wire_struct!(InstrumentState {
+    symbol,
+    tick,
+    step,
+    quantity_minimum,
+    quantity_maximum,
+    price_minimum,
+    price_maximum,
+    notional_minimum,
+    bid,
+    ask,
+});

@@ -11,6 +11,7 @@ use crate::logon::{
 use crate::mac::MacAlgorithm;
 use crate::reject::Code;
 use crate::text::{KeyId, Text};
+use crate::wire::Wire;
 
 /// Why a logon or a session ended, seen from the client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -105,7 +106,7 @@ fn halves(random: &[u8; 64]) -> ([u8; 32], [u8; 32]) {
     (first, second)
 }
 
-fn encoded<T: serde::Serialize>(kind: FrameKind, sequence: u64, body: &T) -> Vec<u8> {
+fn encoded<T: Wire>(kind: FrameKind, sequence: u64, body: &T) -> Vec<u8> {
     let mut out = vec![0; FRAME_BYTES_MAX];
     let length = frame::encode(kind, sequence, body, None, &mut out);
     out.truncate(length.unwrap_or_default());
@@ -174,7 +175,7 @@ impl ClientSession {
         self.seal(FrameKind::Goodbye, &Goodbye { code: Code::SessionShutdown, retry_after_ms: 0 }, out)
     }
 
-    fn seal<T: serde::Serialize>(&mut self, kind: FrameKind, body: &T, out: &mut [u8]) -> usize {
+    fn seal<T: Wire>(&mut self, kind: FrameKind, body: &T, out: &mut [u8]) -> usize {
         let length = frame::encode(kind, self.sequence_out, body, Some(&self.macs.client_to_gateway), out);
         self.sequence_out += 1;
         assert!(length.is_some(), "the buffer has FRAME_BYTES_MAX bytes, and every body fits");

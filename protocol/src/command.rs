@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::decimal::Decimal;
 use crate::identity::{CommandId, OrderId};
 use crate::text::{AccountName, Remark, Symbol};
+use crate::wire;
+use crate::{wire_enum, wire_struct};
 
 /// A signed command: the body of a command frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -20,6 +22,16 @@ pub struct Command {
     pub account: AccountName,
     /// What to do.
     pub action: Action,
+}
+
+wire_struct!(Command { command_id, created_at_ns, deadline_ns, account, action });
+
+impl Command {
+    /// The id at the head of an encoded command, before anything else of it is looked at.
+    #[inline]
+    pub fn peek_id(body: &[u8]) -> Option<CommandId> {
+        Some(wire::decode(body).ok()?.0)
+    }
 }
 
 /// What to do. The order of the variants is the wire's discriminant: append only.
@@ -47,6 +59,19 @@ pub enum Action {
     Heartbeat,
 }
 
+wire_enum!(Action {
+    0 = New(part),
+    1 = Cancel(part),
+    2 = Replace(part),
+    3 = Close(part),
+    4 = CancelAll(part),
+    5 = CloseAll(part),
+    6 = Halt(part),
+    7 = Resume(part),
+    8 = Query(part),
+    9 = Heartbeat,
+});
+
 /// Buy or sell.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Side {
@@ -55,6 +80,8 @@ pub enum Side {
     /// Sell.
     Sell,
 }
+
+wire_enum!(Side { 0 = Buy, 1 = Sell });
 
 impl Side {
     /// The other side.
@@ -89,6 +116,8 @@ pub enum OrderType {
     StopLimit,
 }
 
+wire_enum!(OrderType { 0 = Market, 1 = Limit, 2 = Stop, 3 = StopLimit });
+
 /// How long an order works.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum TimeInForce {
@@ -103,6 +132,14 @@ pub enum TimeInForce {
     /// Until cancelled, and refused by the venue if it would trade at once.
     PostOnly,
 }
+
+wire_enum!(TimeInForce {
+    0 = GoodTillCancel,
+    1 = ImmediateOrCancel,
+    2 = FillOrKill,
+    3 = GoodTillDate,
+    4 = PostOnly,
+});
 
 /// An order to place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -133,6 +170,21 @@ pub struct NewOrder {
     pub take_profit: Option<Decimal>,
 }
 
+wire_struct!(NewOrder {
+    symbol,
+    side,
+    order_type,
+    quantity,
+    price,
+    stop_price,
+    time_in_force,
+    expire_at_ns,
+    reduce_only,
+    position_ticket,
+    stop_loss,
+    take_profit,
+});
+
 /// Which order is meant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Target {
@@ -141,6 +193,8 @@ pub enum Target {
     /// The order with the gateway's id.
     Order(OrderId),
 }
+
+wire_enum!(Target { 0 = Command(part), 1 = Order(part) });
 
 /// A change of one working order. What is `None` stays; at least one must be given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -155,6 +209,8 @@ pub struct Replace {
     pub stop_price: Option<Decimal>,
 }
 
+wire_struct!(Replace { target, quantity, price, stop_price });
+
 /// A position to close.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Close {
@@ -166,12 +222,16 @@ pub struct Close {
     pub quantity: Option<Decimal>,
 }
 
+wire_struct!(Close { symbol, position_ticket, quantity });
+
 /// What a cancel-all or close-all reaches.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Scope {
     /// One symbol of the account, or all of them.
     pub symbol: Option<Symbol>,
 }
+
+wire_struct!(Scope { symbol });
 
 /// What a halt or a resume reaches.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -184,6 +244,8 @@ pub enum HaltScope {
     Symbol(Symbol),
 }
 
+wire_enum!(HaltScope { 0 = Whole, 1 = Account(part), 2 = Symbol(part) });
+
 /// Whether trading goes on. Ordered from free to stopped.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize, Deserialize)]
 pub enum TradingState {
@@ -195,6 +257,8 @@ pub enum TradingState {
     /// Only cancels and closes of whole positions.
     Halted,
 }
+
+wire_enum!(TradingState { 0 = Active, 1 = Reducing, 2 = Halted });
 
 /// Stop trading. Who did it is the key that signed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -211,6 +275,8 @@ pub struct Halt {
     pub reason: Remark,
 }
 
+wire_struct!(Halt { scope, state, cancel_working, flatten, reason });
+
 /// Let trading go on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Resume {
@@ -219,6 +285,8 @@ pub struct Resume {
     /// Why, for the journal.
     pub reason: Remark,
 }
+
+wire_struct!(Resume { scope, reason });
 
 /// A question.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -236,6 +304,15 @@ pub enum Query {
     /// The instruments that the key may trade, with their rules.
     Instruments(Scope),
 }
+
+wire_enum!(Query {
+    0 = Order(part),
+    1 = OpenOrders(part),
+    2 = Positions(part),
+    3 = Account,
+    4 = Limits(part),
+    5 = Instruments(part),
+});
 
 impl Action {
     /// The action's name in tables, metrics and the journal.

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::wire_struct;
+
 /// The largest scale a [`Decimal`] may have.
 pub const SCALE_MAX: u8 = 18;
 
@@ -30,6 +32,8 @@ pub struct Decimal {
     /// How many of the digits stand behind the point.
     pub scale: u8,
 }
+
+wire_struct!(Decimal { mantissa, scale });
 
 /// Why a text is not a [`Decimal`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

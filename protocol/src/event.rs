@@ -7,6 +7,7 @@ use crate::decimal::Decimal;
 use crate::identity::{CommandId, OrderId};
 use crate::reject::Reject;
 use crate::text::{AccountName, Remark, Symbol};
+use crate::{wire_enum, wire_struct};
 
 /// The body of an event frame. Every event is journaled, and numbered per client from 1 without gaps; a client
 /// that reconnects with the last number it has seen gets what it missed.
@@ -20,6 +21,8 @@ pub struct Event {
     pub body: EventBody,
 }
 
+wire_struct!(Event { event_sequence, time_ns, body });
+
 /// What happened. The order of the variants is the wire's discriminant: append only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum EventBody {
@@ -30,6 +33,8 @@ pub enum EventBody {
     /// The venue reported on an order.
     Report(Report),
 }
+
+wire_enum!(EventBody { 0 = Acknowledged(part), 1 = Rejected(part), 2 = Report(part) });
 
 /// How durable the journal's record is when it is acknowledged. Ordered from weak to strong.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -42,6 +47,8 @@ pub enum Durability {
     Disk,
 }
 
+wire_enum!(Durability { 0 = None, 1 = Process, 2 = Disk });
+
 /// The gateway's yes. One for each command that is not refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Acknowledgement {
@@ -53,6 +60,8 @@ pub struct Acknowledgement {
     pub durability: Durability,
 }
 
+wire_struct!(Acknowledgement { command_id, order_id, durability });
+
 /// The gateway's no. One for each command that is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Rejection {
@@ -61,6 +70,8 @@ pub struct Rejection {
     /// Why.
     pub reject: Reject,
 }
+
+wire_struct!(Rejection { command_id, reject });
 
 /// What the venue says of an order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -82,6 +93,8 @@ pub struct Report {
     /// What happened.
     pub kind: ReportKind,
 }
+
+wire_struct!(Report { command_id, order_id, account, symbol, side, filled_quantity, open_quantity, kind });
 
 /// What happened to an order at its venue. The order of the variants is the wire's discriminant: append only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -129,6 +142,18 @@ pub enum ReportKind {
     },
 }
 
+wire_enum!(ReportKind {
+    0 = Accepted { venue_order_id },
+    1 = Filled(part),
+    2 = Rejected { reason },
+    3 = Cancelled,
+    4 = CancelRejected { reason },
+    5 = Replaced { quantity, price, stop_price },
+    6 = ReplaceRejected { reason },
+    7 = Expired,
+    8 = Unknown { reason },
+});
+
 /// One trade of an order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Fill {
@@ -143,6 +168,8 @@ pub struct Fill {
     /// True when the order rested and another came to it.
     pub maker: bool,
 }
+
+wire_struct!(Fill { trade_id, price, quantity, fee, maker });
 
 impl ReportKind {
     /// The kind's name in tables, metrics and the journal.

@@ -11,12 +11,9 @@
 //!   16+n   32  MAC over bytes 0 … 16+n (all kinds from welcome on)
 //! ```
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-use crate::compact;
 use crate::mac::{FrameMac, TAG_BYTES};
 use crate::reject::Code;
+use crate::wire::{self, Wire};
 
 /// The first bytes of every frame.
 pub const MAGIC: [u8; 2] = *b"TG";
@@ -152,8 +149,8 @@ impl<'a> Frame<'a> {
 
     /// The body, decoded; bytes left over are an error.
     #[inline]
-    pub fn body<T: DeserializeOwned>(&self) -> Result<T, Code> {
-        match postcard::take_from_bytes(&self.covered[HEADER_BYTES..]) {
+    pub fn body<T: Wire>(&self) -> Result<T, Code> {
+        match wire::decode(&self.covered[HEADER_BYTES..]) {
             Ok((body, [])) => Ok(body),
             _ => Err(Code::FrameBody),
         }
@@ -187,7 +184,7 @@ fn refuse_early<'a>(bytes: &[u8]) -> Result<Option<Frame<'a>>, Code> {
 /// Writes a frame into `out` and returns its length; `None` when `out` is too short, which it never is at
 /// [`FRAME_BYTES_MAX`]. Kinds with a MAC need `mac`.
 #[inline]
-pub fn encode<T: Serialize>(
+pub fn encode<T: Wire>(
     kind: FrameKind,
     sequence: u64,
     body: &T,
@@ -195,7 +192,7 @@ pub fn encode<T: Serialize>(
     out: &mut [u8],
 ) -> Option<usize> {
     debug_assert_eq!(kind.has_mac(), mac.is_some());
-    let body_bytes = compact::encode(body, out.get_mut(HEADER_BYTES..)?).ok()?;
+    let body_bytes = wire::encode(body, out.get_mut(HEADER_BYTES..)?).ok()?;
     if body_bytes > BODY_BYTES_MAX {
         return None;
     }
@@ -212,11 +209,12 @@ pub fn encode<T: Serialize>(
 mod tests {
     use super::*;
     use crate::mac::MacAlgorithm;
+    use crate::text::Text;
     use proptest::prelude::*;
 
     fn sealed(out: &mut [u8; FRAME_BYTES_MAX]) -> usize {
         let mac = FrameMac::new(MacAlgorithm::HmacSha256, &[1; 32]);
-        encode(FrameKind::Command, 9, &"body", Some(&mac), out).unwrap()
+        encode(FrameKind::Command, 9, &Text::<4>::truncated("body"), Some(&mac), out).unwrap()
     }
 
     #[test]
@@ -262,10 +260,10 @@ mod tests {
     #[test]
     fn bytes_left_over_in_a_body_are_refused() {
         let mut out = [0; FRAME_BYTES_MAX];
-        let length = encode(FrameKind::Hello, 1, &(1_u8, 2_u8), None, &mut out).unwrap();
+        let length = encode(FrameKind::Hello, 1, &[1_u8, 2], None, &mut out).unwrap();
         let frame = Frame::split(&out[..length]).unwrap().unwrap();
         assert_eq!(frame.body::<u8>(), Err(Code::FrameBody));
-        assert_eq!(frame.body::<(u8, u8)>(), Ok((1, 2)));
+        assert_eq!(frame.body::<[u8; 2]>(), Ok([1, 2]));
     }
 
     proptest! {

@@ -5,14 +5,20 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::wire_struct;
+
 /// The id a client gives its command, unique per client for ever. 128 bits, so that a UUID, a hash of a foreign
 /// id, or instance and counter fit. Written as a decimal number below 2^64, as a UUID above.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize, Deserialize)]
 pub struct CommandId(pub u128);
 
+wire_struct!(CommandId { 0 });
+
 /// The gateway's own id of an order: the journal sequence of the intent that created it. Never reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize, Deserialize)]
 pub struct OrderId(pub u64);
+
+wire_struct!(OrderId { 0 });
 
 /// A client's position in the gateway's settings.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize, Deserialize)]
@@ -21,6 +27,8 @@ pub struct ClientIndex(pub u16);
 /// An account's position in the gateway's settings.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize, Deserialize)]
 pub struct AccountIndex(pub u16);
+
+wire_struct!(AccountIndex { 0 });
 
 /// The text is neither a decimal number nor a UUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

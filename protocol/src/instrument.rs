@@ -3,12 +3,15 @@
 use crate::decimal::{Decimal, POWERS_OF_TEN, SCALE_MAX};
 use crate::money::Money;
 use crate::text::{Symbol, Text};
+use crate::wire_struct;
 
 /// An instrument's position in the gateway's settings.
 #[derive(
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, serde::Serialize, serde::Deserialize,
 )]
 pub struct InstrumentIndex(pub u16);
+
+wire_struct!(InstrumentIndex { 0 });
 
 /// The multiples of an increment: ticks of price or steps of quantity.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -10,7 +10,6 @@
 pub mod answer;
 pub mod client;
 pub mod command;
-pub mod compact;
 pub mod decimal;
 pub mod event;
 pub mod frame;
@@ -21,6 +20,7 @@ pub mod mac;
 pub mod money;
 pub mod reject;
 pub mod text;
+pub mod wire;
 
 pub use command::{Action, Command};
 pub use decimal::Decimal;

@@ -16,6 +16,7 @@ use crate::event::Durability;
 use crate::mac::{FrameMac, MacAlgorithm};
 use crate::reject::Code;
 use crate::text::{KeyId, Text};
+use crate::{wire_enum, wire_struct};
 
 const PROOF_CONTEXT: &[u8] = b"tollgate v1 client proof";
 const GATEWAY_CONTEXT: &[u8] = b"tollgate v1 gateway proof";
@@ -42,6 +43,8 @@ pub struct Hello {
     pub software: Text<31>,
 }
 
+wire_struct!(Hello { key_id, mac, nonce, ephemeral, resume_after, software });
+
 /// Gateway → client, sequence 1: prove it. Looks the same whether the key exists or not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Challenge {
@@ -53,6 +56,8 @@ pub struct Challenge {
     pub gateway: Text<31>,
 }
 
+wire_struct!(Challenge { nonce, ephemeral, gateway });
+
 /// An Ed25519 signature, its two halves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Signature {
@@ -61,6 +66,8 @@ pub struct Signature {
     /// Bytes 32 to 63.
     pub s: [u8; 32],
 }
+
+wire_struct!(Signature { r, s });
 
 impl Signature {
     fn from_dalek(signature: &ed25519_dalek::Signature) -> Self {
@@ -80,6 +87,8 @@ pub enum Proof {
     /// Ed25519 over context and transcript.
     Ed25519(Signature),
 }
+
+wire_enum!(Proof { 0 = Hmac(part), 1 = Ed25519(part) });
 
 /// Gateway → client, sequence 2, with a MAC: the session stands. That the MAC is right proves the gateway to
 /// a client with an HMAC key; to one with an Ed25519 key the signature does.
@@ -101,6 +110,16 @@ pub struct Welcome {
     pub signature: Option<Signature>,
 }
 
+wire_struct!(Welcome {
+    session_id,
+    time_ns,
+    heartbeat_interval_ms,
+    heartbeat_timeout_ms,
+    next_event_sequence,
+    durability,
+    signature,
+});
+
 /// The end of a session, or none in the first place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Goodbye {
@@ -109,6 +128,8 @@ pub struct Goodbye {
     /// Come back after this long; 0 when waiting changes nothing.
     pub retry_after_ms: u32,
 }
+
+wire_struct!(Goodbye { code, retry_after_ms });
 
 /// The hash of everything both sides said before the proof.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

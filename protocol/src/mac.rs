@@ -4,6 +4,8 @@ use ring::hmac;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::wire_enum;
+
 /// Bytes of a tag, with either algorithm.
 pub const TAG_BYTES: usize = 32;
 
@@ -15,6 +17,8 @@ pub enum MacAlgorithm {
     /// Keyed BLAKE3: several times faster where there are no SHA instructions.
     Blake3,
 }
+
+wire_enum!(MacAlgorithm { 0 = HmacSha256, 1 = Blake3 });
 
 impl MacAlgorithm {
     /// The name in configuration, metrics and messages.

@@ -6,6 +6,8 @@ use serde::de::{self, Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
 use crate::decimal::Decimal;
+use crate::wire::{Malformed, Reader, Wire, Writer};
+use crate::{wire_enum, wire_struct};
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $number:literal, $text:literal;)+) => {
@@ -206,6 +208,18 @@ impl fmt::Display for Code {
     }
 }
 
+impl Wire for Code {
+    #[inline]
+    fn write(&self, out: &mut Writer<'_>) {
+        self.number().write(out);
+    }
+
+    #[inline]
+    fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Self::from_number(u16::read(from)?).ok_or(Malformed)
+    }
+}
+
 impl Serialize for Code {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
@@ -242,6 +256,8 @@ pub enum Owner {
     Session,
 }
 
+wire_enum!(Owner { 0 = Gateway, 1 = Firm, 2 = Account, 3 = Client, 4 = Symbol, 5 = Venue, 6 = Session });
+
 impl Owner {
     /// The owner's name in messages.
     pub const fn name(self) -> &'static str {
@@ -271,6 +287,8 @@ pub struct Reject {
     /// For a value off its grid, the nearest valid value above; else zero.
     pub above: Decimal,
 }
+
+wire_struct!(Reject { code, owner, value, limit, above });
 
 impl Reject {
     /// A refusal without numbers.

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::ser::{Serialize, Serializer};
 
+use crate::wire::{Malformed, Reader, Wire, Writer};
+
 /// UTF-8 text of at most `N` bytes (`N` ≤ 255), held inline. On the wire it is a postcard string.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text<const N: usize> {
@@ -101,13 +103,30 @@ impl<const N: usize> FromStr for Text<N> {
     }
 }
 
+impl<const N: usize> Wire for Text<N> {
+    #[inline]
+    fn write(&self, out: &mut Writer<'_>) {
+        u32::from(self.length).write(out);
+        out.bytes_of(&self.bytes, usize::from(self.length));
+    }
+
+    #[inline]
+    fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let length = usize::try_from(u64::read(from)?).map_err(|_| Malformed)?;
+        let taken = from.bytes(length)?;
+        // Nearly every text is ASCII: that is seen faster than that it is UTF-8.
+        if length > N || !taken.is_ascii() && std::str::from_utf8(taken).is_err() {
+            return Err(Malformed);
+        }
+        let mut text = Self { bytes: [0; N], length: length as u8 };
+        text.bytes[..length].copy_from_slice(taken);
+        Ok(text)
+    }
+}
+
 impl<const N: usize> Serialize for Text<N> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            return serializer.serialize_str(self.as_str());
-        }
-        // In postcard a string is its bytes; that they are UTF-8 was checked when they came in.
-        serializer.serialize_bytes(self.as_bytes())
+        serializer.serialize_str(self.as_str())
     }
 }
 
@@ -122,24 +141,8 @@ impl<'de, const N: usize> Deserialize<'de> for Text<N> {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Text<N>, E> {
                 Text::new(text).map_err(|_| E::invalid_length(text.len(), &self))
             }
-            #[inline]
-            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Text<N>, E> {
-                if bytes.len() > N {
-                    return Err(E::invalid_length(bytes.len(), &self));
-                }
-                // Nearly every text is ASCII: that is seen faster than that it is UTF-8.
-                if !bytes.is_ascii() && std::str::from_utf8(bytes).is_err() {
-                    return Err(E::invalid_value(de::Unexpected::Bytes(bytes), &self));
-                }
-                let mut text = Text { bytes: [0; N], length: bytes.len() as u8 };
-                text.bytes[..bytes.len()].copy_from_slice(bytes);
-                Ok(text)
-            }
         }
-        if deserializer.is_human_readable() {
-            return deserializer.deserialize_str(TextVisitor::<N>);
-        }
-        deserializer.deserialize_bytes(TextVisitor::<N>)
+        deserializer.deserialize_str(TextVisitor::<N>)
     }
 }
 

@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use support::variants::{self, TIME_NS};
 use support::{compare_with_file, counting, hex};
 use tollgate_protocol::answer::{Answer, AnswerBody};
@@ -18,6 +17,7 @@ use tollgate_protocol::frame::{FRAME_BYTES_MAX, Frame, FrameKind, encode};
 use tollgate_protocol::logon::{Challenge, Goodbye, Hello, Signature, Welcome};
 use tollgate_protocol::mac::{FrameMac, MacAlgorithm};
 use tollgate_protocol::reject::{Code, Owner, Reject};
+use tollgate_protocol::wire::Wire;
 use tollgate_protocol::{CommandId, Decimal};
 
 const CLIENT_KEY_FIRST: u8 = 0x00;
@@ -37,7 +37,7 @@ struct Book {
 impl Book {
     fn add<T>(&mut self, kind: FrameKind, name: &str, description: &str, body: &T)
     where
-        T: Serialize + DeserializeOwned + PartialEq + Debug,
+        T: Wire + Serialize + PartialEq + Debug,
     {
         let from_client = kind == FrameKind::Command || name.starts_with("client_");
         let key = counting(if from_client { CLIENT_KEY_FIRST } else { GATEWAY_KEY_FIRST });

@@ -1,4 +1,4 @@
-//! Every body reads as it was written, fits a frame, and wrong bytes are refused.
+//! Every body is written and read as the `postcard` crate does, fits a frame, and wrong bytes are refused.
 
 #![allow(clippy::unwrap_used)]
 
@@ -19,10 +19,11 @@ use tollgate_protocol::command::{
     Action, Close, Command, Halt, HaltScope, NewOrder, Query, Replace, Resume, Scope, Target,
 };
 use tollgate_protocol::event::{Acknowledgement, Event, EventBody, Fill, Rejection, Report, ReportKind};
-use tollgate_protocol::frame::{BODY_BYTES_MAX, FRAME_BYTES_MAX, Frame, FrameKind, encode};
+use tollgate_protocol::frame::{BODY_BYTES_MAX, FRAME_BYTES_MAX, Frame, FrameKind, HEADER_BYTES, encode};
 use tollgate_protocol::logon::{Challenge, Goodbye, Hello, Proof, Signature, Welcome};
 use tollgate_protocol::mac::{FrameMac, MacAlgorithm};
 use tollgate_protocol::reject::{Code, Reject};
+use tollgate_protocol::wire::{self, Wire};
 use tollgate_protocol::{CommandId, Decimal, OrderId, Symbol, Text};
 
 fn text<const N: usize>() -> impl Strategy<Value = Text<N>> {
@@ -330,7 +331,7 @@ prop_compose! {
 /// Through a frame and back; cut or lengthened by a byte it is refused.
 fn round_trips<T>(kind: FrameKind, body: &T)
 where
-    T: Serialize + DeserializeOwned + PartialEq + Debug,
+    T: Wire + Serialize + DeserializeOwned + PartialEq + Debug,
 {
     let mac = FrameMac::new(MacAlgorithm::Blake3, &[3; 32]);
     let mut out = [0; FRAME_BYTES_MAX];
@@ -340,12 +341,34 @@ where
 
     let bytes = postcard::to_allocvec(body).unwrap();
     assert!(bytes.len() <= BODY_BYTES_MAX);
-    assert!(
-        postcard::take_from_bytes::<T>(&bytes[..bytes.len() - 1]).is_err(),
-        "a byte short, and it decodes"
-    );
+    assert_eq!(&frame.covered[HEADER_BYTES..], bytes);
+    fits_where_there_is_room(body, &bytes);
+    assert!(wire::decode::<T>(&bytes[..bytes.len() - 1]).is_err(), "a byte short, and it decodes");
     let longer = [&bytes[..], &[0]].concat();
-    assert_eq!(postcard::take_from_bytes::<T>(&longer).unwrap().1, [0]);
+    assert_eq!(wire::decode::<T>(&longer).unwrap().1, [0]);
+    for at in 0..bytes.len() {
+        for byte in [0, 1, 0x7f, 0x80, 0xff] {
+            let mut changed = bytes.clone();
+            changed[at] = byte;
+            reads_as_postcard::<T>(&changed);
+        }
+    }
+}
+
+/// A slice that is a byte too short is refused, one that is just long enough is not.
+fn fits_where_there_is_room<T: Wire>(body: &T, bytes: &[u8]) {
+    let mut room = [0xee; BODY_BYTES_MAX];
+    assert!(wire::encode(body, &mut room[..bytes.len() - 1]).is_err());
+    assert_eq!(wire::encode(body, &mut room[..bytes.len()]), Ok(bytes.len()));
+    assert_eq!(&room[..bytes.len()], bytes);
+}
+
+/// The same value and the same bytes left, or a refusal by both.
+fn reads_as_postcard<T>(bytes: &[u8])
+where
+    T: Wire + DeserializeOwned + PartialEq + Debug,
+{
+    assert_eq!(wire::decode::<T>(bytes).ok(), postcard::take_from_bytes(bytes).ok(), "{bytes:02x?}");
 }
 
 proptest! {
@@ -382,21 +405,35 @@ proptest! {
     /// What any bytes decode to is written as it should have been, and then reads the same.
     #[test]
     fn any_bytes_that_decode_round_trip(bytes in proptest::collection::vec(prop_oneof![0_u8..4, any::<u8>()], 0..120)) {
-        if let Ok((body, _)) = postcard::take_from_bytes::<Command>(&bytes) {
+        if let Ok((body, _)) = wire::decode::<Command>(&bytes) {
             round_trips(FrameKind::Command, &body);
         }
-        if let Ok((body, _)) = postcard::take_from_bytes::<Event>(&bytes) {
+        if let Ok((body, _)) = wire::decode::<Event>(&bytes) {
             round_trips(FrameKind::Event, &body);
         }
-        if let Ok((body, _)) = postcard::take_from_bytes::<Answer>(&bytes) {
+        if let Ok((body, _)) = wire::decode::<Answer>(&bytes) {
             round_trips(FrameKind::Answer, &body);
         }
     }
+
+    /// Among other things, numbers that are longer than they need to be, too long, or out of range.
+    #[test]
+    fn any_bytes_are_taken_as_postcard_takes_them(
+        bytes in proptest::collection::vec(prop_oneof![0_u8..4, Just(0x80), Just(0xff), any::<u8>()], 0..60)
+    ) {
+        reads_as_postcard::<Command>(&bytes);
+        reads_as_postcard::<Event>(&bytes);
+        reads_as_postcard::<Answer>(&bytes);
+        reads_as_postcard::<Hello>(&bytes);
+        reads_as_postcard::<Welcome>(&bytes);
+        reads_as_postcard::<Goodbye>(&bytes);
+    }
 }
 
-fn refused<T: DeserializeOwned + Debug>(bytes: &[u8]) {
-    let decoded = postcard::take_from_bytes::<T>(bytes);
+fn refused<T: Wire + DeserializeOwned + PartialEq + Debug>(bytes: &[u8]) {
+    let decoded = wire::decode::<T>(bytes);
     assert!(decoded.is_err(), "{bytes:02x?} decoded to {decoded:?}");
+    reads_as_postcard::<T>(bytes);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::sessions::Sessions;
 use super::state::{State, sweeps};
 use super::{judge, recent::Recent};
 use crate::metrics::{Metrics, REPORTS};
-use crate::record::{self, Child, Effect, Intent, Origin, PAYLOAD_BYTES_MAX, Price, Record, Refusal};
+use crate::record::{Child, Effect, Intent, Origin, PAYLOAD_BYTES_MAX, Price, Record, Refusal};
 
 /// The last quote of an instrument, as the venue sent it: newer than what the journal has, and no decision rests on it
 /// before it is journaled.
@@ -93,10 +93,10 @@ impl Core {
         Ok(sequence)
     }
 
-    /// The same for an intent, which need not become a [`Record`] first.
+    /// The same for a client's intent, with the bytes that its command came in.
     #[inline]
-    pub fn commit_intent(&mut self, room: Room, intent: &Intent) -> Result<u64, Code> {
-        let sequence = self.append(room, Intent::KIND, |out| record::encode(intent, out))?;
+    pub fn commit_intent(&mut self, room: Room, intent: &Intent, command: &[u8]) -> Result<u64, Code> {
+        let sequence = self.append(room, Intent::KIND, |out| intent.encode_received(command, out))?;
         self.state.advance(self.now_ns);
         self.state.apply_intent(sequence, self.now_ns, intent);
         Ok(sequence)
@@ -104,8 +104,9 @@ impl Core {
 
     /// The same for a refusal.
     #[inline]
-    pub fn commit_refusal(&mut self, refusal: &Refusal) -> Result<u64, Code> {
-        let sequence = self.append(Room::Ordinary, Refusal::KIND, |out| record::encode(refusal, out))?;
+    pub fn commit_refusal(&mut self, refusal: &Refusal, command: &[u8]) -> Result<u64, Code> {
+        let encode = |out: &mut [u8]| refusal.encode_received(command, out);
+        let sequence = self.append(Room::Ordinary, Refusal::KIND, encode)?;
         self.state.advance(self.now_ns);
         self.state.apply_refusal(sequence, self.now_ns, refusal);
         Ok(sequence)
@@ -294,7 +295,7 @@ impl Core {
         let authority = crate::record::Authority::default();
         let intent =
             Intent { client, origin, event_sequence: 0, content_hash: 0, authority, command, effect };
-        let sequence = self.commit_intent(Room::Reserved, &intent)?;
+        let sequence = self.commit(Room::Reserved, &Record::Intent(intent))?;
         match effect {
             Effect::Cancel(order_id) => self.request_cancel(sequence, order_id),
             Effect::Sweep { .. } => self.route_sweep(sequence, &intent),

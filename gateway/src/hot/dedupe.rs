@@ -141,6 +141,12 @@ impl Dedupe {
         Some(&self.entries[found as usize])
     }
 
+    /// A command with this id is coming.
+    #[inline]
+    pub fn prefetch(&self, client: u16, command_id: CommandId) {
+        self.table.prefetch(self.hash(client, command_id));
+    }
+
     /// What is known of a command.
     #[inline]
     pub fn look(

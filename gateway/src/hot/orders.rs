@@ -175,6 +175,12 @@ impl Orders {
         })
     }
 
+    /// A command with this id is coming: it may make an order.
+    #[inline]
+    pub fn prefetch(&self, client: u16, command_id: CommandId) {
+        self.by_command.prefetch(self.command_hash(client, command_id));
+    }
+
     /// The order in a slot that `find` or `open_slots` gave.
     #[inline]
     pub fn get(&self, slot: u32) -> &Order {

@@ -20,7 +20,7 @@ use super::risk;
 use super::sessions::Sessions;
 use super::table::hash_bytes;
 use crate::metrics::{Metrics, Outcome};
-use crate::record::{Authority, Effect, Intent, OrderTerms, Origin, Refusal};
+use crate::record::{Authority, COMMAND_BYTES_MAX, Effect, Intent, OrderTerms, Origin, Refusal};
 
 /// Seed of content hashes. They are in the journal: never change it.
 const CONTENT_SEED: u64 = 0x746f_6c6c_6761_7465;
@@ -30,6 +30,8 @@ struct Incoming<'a> {
     slot: u16,
     client: u16,
     command: &'a Command,
+    /// The bytes that it came in.
+    bytes: &'a [u8],
     content_hash: u64,
 }
 
@@ -58,6 +60,12 @@ pub fn run<P: Probe>(
     }
     let Some(session) = sessions.get(slot) else { return Ok(Taken::Incomplete) };
     let Some(frame) = Frame::split(session.received())? else { return Ok(Taken::Incomplete) };
+    let body = &frame.covered[HEADER_BYTES..];
+    // The tables are larger than the caches; what is asked of them first is fetched while the MAC is worked out.
+    if let Some(command_id) = Command::peek_id(body) {
+        core.state.dedupe.prefetch(session.home.client, command_id);
+        core.state.orders.prefetch(session.home.client, command_id);
+    }
     frame.authenticate(&session.home.macs.client_to_gateway, session.home.sequence_in)?;
     probe.stage(0);
     let length = frame.header.frame_bytes();
@@ -71,11 +79,15 @@ pub fn run<P: Probe>(
     }
     // Decoded where it stays: a command is large, and moving what was written just now is slow.
     let decoded: Command = frame.body()?;
-    let content_hash = hash_bytes(CONTENT_SEED, &frame.covered[HEADER_BYTES..]);
+    let mut received = [0; COMMAND_BYTES_MAX];
+    let received = received.get_mut(..body.len()).ok_or(Code::FrameBody)?;
+    received.copy_from_slice(body);
+    let content_hash = hash_bytes(CONTENT_SEED, received);
     session.take(length, core.now_ns);
     let client = session.home.client;
     probe.stage(1);
-    command(core, sessions, &Incoming { slot, client, command: &decoded, content_hash }, probe);
+    let incoming = Incoming { slot, client, command: &decoded, bytes: received, content_hash };
+    command(core, sessions, &incoming, probe);
     Ok(Taken::Frame)
 }
 
@@ -124,7 +136,7 @@ fn accept<P: Probe>(
         command: *incoming.command,
         effect,
     };
-    let sequence = match core.commit_intent(room_class(&intent.command.action), &intent) {
+    let sequence = match core.commit_intent(room_class(&intent.command.action), &intent, incoming.bytes) {
         Ok(sequence) => sequence,
         Err(code) => return refuse(core, sessions, incoming, Reject::new(code, Owner::Gateway)),
     };
@@ -150,7 +162,7 @@ fn reject_command<P: Probe>(
     let event_sequence = core.state.next_event_sequence(client);
     let (content_hash, command) = (incoming.content_hash, *incoming.command);
     let refusal = Refusal { client, event_sequence, content_hash, authority, command, reject };
-    let sequence = match core.commit_refusal(&refusal) {
+    let sequence = match core.commit_refusal(&refusal, incoming.bytes) {
         Ok(sequence) => sequence,
         Err(code) => return refuse(core, sessions, incoming, Reject::new(code, Owner::Gateway)),
     };

@@ -12,6 +12,7 @@ use tollgate_protocol::frame::{self, FRAME_BYTES_MAX, FrameKind};
 use tollgate_protocol::identity::CommandId;
 use tollgate_protocol::logon::Goodbye;
 use tollgate_protocol::reject::Code;
+use tollgate_protocol::wire::Wire;
 
 use super::query::Progress;
 use crate::link::{Grant, Handover};
@@ -237,7 +238,7 @@ impl Session {
     }
 
     #[inline]
-    fn seal<T: serde::Serialize>(&mut self, kind: FrameKind, body: &T, gate: u64) -> Result<(), Code> {
+    fn seal<T: Wire>(&mut self, kind: FrameKind, body: &T, gate: u64) -> Result<(), Code> {
         let sequence = self.home.sequence_out;
         let mac = &self.home.macs.gateway_to_client;
         let room = self.outgoing.room().ok_or(Code::SessionSlowReader)?;

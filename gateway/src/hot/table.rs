@@ -1,6 +1,8 @@
 //! A hash index of fixed size over entries that live elsewhere: it never allocates after it is made, never rehashes,
 //! and leaves no tombstones.
 
+use prefetch_index::prefetch_index;
+
 /// Maps hashes to entry numbers by linear probing with backward-shift deletion.
 pub struct IndexTable {
     /// Tag (upper half) and entry number + 1 (lower half); 0 is empty.
@@ -32,6 +34,12 @@ impl IndexTable {
             }
             at = (at + 1) & self.mask;
         }
+    }
+
+    /// Has the place that the hash leads to brought near, for who will ask for it soon.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        prefetch_index(&self.slots, (hash >> 32) as usize & self.mask);
     }
 
     /// Adds an entry. The caller keeps to the number of entries that the table was made for.

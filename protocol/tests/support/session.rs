@@ -70,7 +70,7 @@ impl Example {
     }
 
     /// Adds a frame whose body's pieces must be its whole body.
-    fn frame<T: Serialize>(
+    fn frame<T: Serialize + tollgate_protocol::wire::Wire>(
         &mut self,
         kind: FrameKind,
         sequence: u64,

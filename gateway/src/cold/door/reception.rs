@@ -398,6 +398,6 @@ impl Reception {
     }
 }
 
-fn body<T: serde::de::DeserializeOwned>(frame: &[u8]) -> Result<T, Code> {
+fn body<T: tollgate_protocol::wire::Wire>(frame: &[u8]) -> Result<T, Code> {
     Frame::split(frame)?.map_or(Err(Code::FrameBody), |frame| frame.body())
 }
