@@ -13,7 +13,7 @@
 
 use crate::mac::{FrameMac, TAG_BYTES};
 use crate::reject::Code;
-use crate::wire::{self, Wire};
+use crate::wire::{self, Reader, Wire};
 
 /// The first bytes of every frame.
 pub const MAGIC: [u8; 2] = *b"TG";
@@ -150,10 +150,9 @@ impl<'a> Frame<'a> {
     /// The body, decoded; bytes left over are an error.
     #[inline]
     pub fn body<T: Wire>(&self) -> Result<T, Code> {
-        match wire::decode(&self.covered[HEADER_BYTES..]) {
-            Ok((body, [])) => Ok(body),
-            _ => Err(Code::FrameBody),
-        }
+        let mut reader = Reader::new(&self.covered[HEADER_BYTES..]);
+        let body = T::read(&mut reader).map_err(|_| Code::FrameBody)?;
+        if reader.rest().is_empty() { Ok(body) } else { Err(Code::FrameBody) }
     }
 
     /// Checks MAC and sequence of a frame that must have both.

@@ -78,7 +78,8 @@ pub fn run<P: Probe>(
         _ => return Err(Code::FrameKind),
     }
     // Decoded where it stays: a command is large, and moving what was written just now is slow.
-    let decoded: Command = frame.body()?;
+    let decoded = frame.body::<Command>();
+    let decoded = decoded.as_ref().map_err(|code| *code)?;
     let mut received = [0; COMMAND_BYTES_MAX];
     let received = received.get_mut(..body.len()).ok_or(Code::FrameBody)?;
     received.copy_from_slice(body);
@@ -86,7 +87,7 @@ pub fn run<P: Probe>(
     session.take(length, core.now_ns);
     let client = session.home.client;
     probe.stage(1);
-    let incoming = Incoming { slot, client, command: &decoded, bytes: received, content_hash };
+    let incoming = Incoming { slot, client, command: decoded, bytes: received, content_hash };
     command(core, sessions, &incoming, probe);
     Ok(Taken::Frame)
 }

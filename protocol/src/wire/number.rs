@@ -41,12 +41,10 @@ pub(super) fn write(value: u64, out: &mut [u8; NUMBER_BYTES_MAX]) -> usize {
     9 + usize::from(high >> 7)
 }
 
-/// Writes nine bytes of a number that goes on behind them: its lowest 63 bits.
-#[inline]
-pub(super) fn write_piece(value: u64, out: &mut [u8; 9]) {
-    let (word, rest) = out.split_at_mut(8);
-    word.copy_from_slice(&(spread(value) | MORE).to_le_bytes());
-    rest.copy_from_slice(&[(value >> WORD_BITS) as u8 | 0x80]);
+/// Writes eight bytes of a number that goes on behind them: its lowest 56 bits.
+#[inline(always)]
+pub(super) fn write_piece(value: u64, out: &mut [u8; 8]) {
+    *out = (spread(value) | MORE).to_le_bytes();
 }
 
 /// A number of at most 64 bits at the beginning of `bytes`, and its length.
@@ -60,23 +58,30 @@ pub(super) fn read(bytes: &[u8]) -> Option<(u64, usize)> {
 
 #[inline]
 fn read_long(bytes: &[u8]) -> Option<(u64, usize)> {
-    let Some(word) = bytes.first_chunk::<8>() else { return read_slowly(bytes) };
-    let word = u64::from_le_bytes(*word);
-    let ends = !word & MORE;
-    if ends != 0 {
-        let last_bit = ends.trailing_zeros();
-        return Some((gather(word & u64::MAX >> (63 - last_bit)), last_bit as usize / 8 + 1));
-    }
-    let ninth = *bytes.get(8)?;
-    let low = gather(word) | u64::from(ninth) << WORD_BITS;
-    if ninth < 0x80 {
-        return Some((low, 9));
-    }
-    match *bytes.get(9)? {
-        0 => Some((low & u64::MAX >> 1, 10)),
-        1 => Some((low, 10)),
+    let Some((word, rest)) = bytes.split_first_chunk() else { return read_slowly(bytes) };
+    let low = match read_word(*word) {
+        Ok(whole) => return Some(whole),
+        Err(low) => low,
+    };
+    match *rest {
+        [ninth @ ..0x80, ..] => Some((low | u64::from(ninth) << WORD_BITS, 9)),
+        [ninth, tenth @ 0..2, ..] => {
+            Some((low | u64::from(ninth & 0x7f) << WORD_BITS | u64::from(tenth) << 63, 10))
+        }
         _ => None,
     }
+}
+
+/// The number that ends within eight bytes, and its length; else the lowest 56 bits of the one that goes on.
+#[inline(always)]
+fn read_word(bytes: [u8; 8]) -> Result<(u64, usize), u64> {
+    let word = u64::from_le_bytes(bytes);
+    let ends = !word & MORE;
+    if ends == 0 {
+        return Err(gather(word));
+    }
+    let last_bit = ends.trailing_zeros();
+    Ok((gather(word & u64::MAX >> (63 - last_bit)), last_bit as usize / 8 + 1))
 }
 
 /// At the end of the bytes, where eight cannot be loaded at once.
@@ -95,31 +100,23 @@ fn read_slowly(bytes: &[u8]) -> Option<(u64, usize)> {
 /// A number of at most 128 bits at the beginning of `bytes`, and its length.
 #[inline]
 pub(super) fn read_128(bytes: &[u8]) -> Option<(u128, usize)> {
-    if let Some((low, length)) = read(bytes)
-        && length < NUMBER_BYTES_MAX
-    {
-        return Some((u128::from(low), length));
+    let (mut value, mut rest) = (0, bytes);
+    for shift in [0, WORD_BITS] {
+        let Some((word, behind)) = rest.split_first_chunk() else {
+            let (high, length) = read_slowly(rest)?;
+            return Some((value | u128::from(high) << shift, bytes.len() - rest.len() + length));
+        };
+        match read_word(*word) {
+            Ok((high, length)) => {
+                return Some((value | u128::from(high) << shift, bytes.len() - rest.len() + length));
+            }
+            Err(low) => value |= u128::from(low) << shift,
+        }
+        rest = behind;
     }
-    // Nine bytes of 63 bits; the rest has 65 at most, in ten bytes at most.
-    let (low, rest) = bytes.split_at_checked(9)?;
-    let low = piece(low)?;
-    if let Some((high, length)) = read(rest)
-        && length < NUMBER_BYTES_MAX
-    {
-        return Some((u128::from(low) | u128::from(high) << 63, 9 + length));
-    }
-    let (middle, last) = rest.split_at_checked(9)?;
-    let (middle, last) = (piece(middle)?, *last.first()?);
-    let value = u128::from(low) | u128::from(middle) << 63 | u128::from(last) << 126;
-    (last < 4).then_some((value, 19))
-}
-
-/// 63 bits of a number that goes on.
-#[inline]
-fn piece(bytes: &[u8]) -> Option<u64> {
-    let word = u64::from_le_bytes(*bytes.first_chunk::<8>()?);
-    let ninth = *bytes.get(8)?;
-    Some(gather(word) | u64::from(ninth & 0x7f) << WORD_BITS)
+    // Sixteen bits are left, in three bytes at most.
+    let (high, length) = read(rest)?;
+    (length <= 3 && high >> 16 == 0).then(|| (value | u128::from(high) << (2 * WORD_BITS), 16 + length))
 }
 
 #[cfg(test)]

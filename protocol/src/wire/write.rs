@@ -85,7 +85,7 @@ impl<'a> Writer<'a> {
         self.bytes(&bytes[..length]);
     }
 
-    /// Writes a number of 128 bits, 63 of them at a time.
+    /// Writes a number of 128 bits, 56 of them at a time.
     #[inline]
     pub(super) fn long_number(&mut self, mut value: u128) {
         while value > u128::from(u64::MAX) {
@@ -93,8 +93,8 @@ impl<'a> Writer<'a> {
                 Some(place) => number::write_piece(value as u64, place),
                 None => self.is_full = true,
             }
-            self.at += 9;
-            value >>= 63;
+            self.at += 8;
+            value >>= 56;
         }
         self.number(value as u64);
     }
