@@ -71,6 +71,12 @@ impl<const N: usize> Text<N> {
         &self.bytes[..usize::from(self.length)]
     }
 
+    /// The text's bytes and zeros behind them: equal where the texts are.
+    #[inline]
+    pub fn padded(&self) -> &[u8; N] {
+        &self.bytes
+    }
+
     /// True when there is no text.
     #[inline]
     pub fn is_empty(&self) -> bool {

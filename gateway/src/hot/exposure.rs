@@ -192,6 +192,21 @@ impl Totals {
         self.realised.saturating_add(self.unrealised).saturating_sub(self.unrealised_at_reset)
     }
 
+    #[inline]
+    fn count(&mut self, side: Side, notional: Money) {
+        let sum = match side {
+            Side::Buy => &mut self.buy,
+            Side::Sell => &mut self.sell,
+        };
+        *sum = sum.saturating_add(notional);
+    }
+
+    #[inline]
+    fn use_rate(&mut self, now_ns: u64, interval_ns: u64) {
+        self.last_order_ns = now_ns;
+        self.rate_used_until_ns = self.rate_used_until_ns.max(now_ns).saturating_add(interval_ns);
+    }
+
     fn touch_peak(&mut self) {
         self.peak = self.peak.max(self.day_result());
     }
@@ -247,6 +262,39 @@ impl Exposure {
     /// Counts an order among the working ones, or takes it out with `sign` −1. Between, nothing that
     /// [`Order::counted_steps`] and [`Order::counted_ticks`] rest on may change.
     pub fn count(&mut self, rules: &Rules, order: &Order, sign: i64) {
+        let notional = self.count_steps(rules, order, sign);
+        for owner in rules.owners(order.terms.account.0, order.client, order.terms.instrument.0) {
+            self.totals[owner].count(order.terms.side, notional);
+        }
+    }
+
+    /// Counts an order that was opened just now; `entered_ns` is when, for one that its owners' rates count.
+    pub fn open(&mut self, rules: &Rules, order: &Order, entered_ns: Option<u64>) {
+        let notional = self.count_steps(rules, order, 1);
+        for owner in rules.owners(order.terms.account.0, order.client, order.terms.instrument.0) {
+            let totals = &mut self.totals[owner];
+            totals.count(order.terms.side, notional);
+            totals.open_orders = totals.open_orders.saturating_add(1);
+            if let Some(now_ns) = entered_ns {
+                totals.minute.add(now_ns, MINUTE_NS);
+                totals.hour.add(now_ns, HOUR_NS);
+                totals.day += 1;
+                totals.use_rate(now_ns, rules.checks[owner].rate_interval_ns);
+            }
+        }
+    }
+
+    /// Counts an open order less.
+    pub fn close(&mut self, rules: &Rules, order: &Order) {
+        for owner in rules.owners(order.terms.account.0, order.client, order.terms.instrument.0) {
+            let totals = &mut self.totals[owner];
+            totals.open_orders = totals.open_orders.saturating_sub(1);
+        }
+    }
+
+    /// Counts the steps of a working order; gives its notional, with the sign.
+    #[inline]
+    fn count_steps(&mut self, rules: &Rules, order: &Order, sign: i64) -> Money {
         let terms = &order.terms;
         let steps = order.counted_steps() * sign;
         let (account, instrument) = (terms.account.0, terms.instrument.0);
@@ -265,41 +313,13 @@ impl Exposure {
             }
         }
         let unit = rules.instruments[usize::from(instrument)].instrument.unit_value;
-        let notional = unit.saturating_mul(i128::from(order.counted_ticks()) * i128::from(steps));
-        for owner in rules.owners(account, order.client, instrument) {
-            let totals = &mut self.totals[owner];
-            match terms.side {
-                Side::Buy => totals.buy = totals.buy.saturating_add(notional),
-                Side::Sell => totals.sell = totals.sell.saturating_add(notional),
-            }
-        }
-    }
-
-    /// Counts one open order more (`sign` 1) or less (−1).
-    pub fn count_open(&mut self, rules: &Rules, order: &Order, sign: i32) {
-        for owner in rules.owners(order.terms.account.0, order.client, order.terms.instrument.0) {
-            let totals = &mut self.totals[owner];
-            totals.open_orders = totals.open_orders.saturating_add_signed(sign);
-        }
-    }
-
-    /// Counts an order in the windows and the rate of its owners.
-    pub fn count_order(&mut self, rules: &Rules, order: &Order, now_ns: u64) {
-        for owner in rules.owners(order.terms.account.0, order.client, order.terms.instrument.0) {
-            let totals = &mut self.totals[owner];
-            totals.minute.add(now_ns, MINUTE_NS);
-            totals.hour.add(now_ns, HOUR_NS);
-            totals.day += 1;
-        }
+        unit.saturating_mul(i128::from(order.counted_ticks()) * i128::from(steps))
     }
 
     /// Uses the rate of these owners once.
     pub fn use_rate(&mut self, rules: &Rules, owners: super::rules::Owners, now_ns: u64) {
         for owner in owners {
-            let interval = rules.checks[owner].rate_interval_ns;
-            let totals = &mut self.totals[owner];
-            totals.last_order_ns = now_ns;
-            totals.rate_used_until_ns = totals.rate_used_until_ns.max(now_ns).saturating_add(interval);
+            self.totals[owner].use_rate(now_ns, rules.checks[owner].rate_interval_ns);
         }
     }
 

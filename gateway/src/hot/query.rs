@@ -257,16 +257,17 @@ fn symbol_limits(
         let (name, symbol) = (Text::truncated(name), instrument.symbol);
         rows.push(AnswerBody::Limit(LimitState { name, symbol, owner, limit, used }));
     };
+    let all = || owners.into_iter().zip(super::rules::OWNER_KINDS);
     let least_attos = |limit: fn(&tollgate_config::OwnerLimits) -> i128| {
-        let (value, owner) = state.rules.least(&owners, limit);
+        let (value, owner) = state.rules.least(all(), limit);
         (attos(value), owner)
     };
     let least_money = |limit: fn(&tollgate_config::OwnerLimits) -> Money| {
-        let (value, owner) = state.rules.least(&owners, limit);
+        let (value, owner) = state.rules.least(all(), limit);
         (value.to_decimal(), owner)
     };
     let least_count = |limit: fn(&tollgate_config::OwnerLimits) -> u64| {
-        let (value, owner) = state.rules.least(&owners, limit);
+        let (value, owner) = state.rules.least(all(), limit);
         (count(value), owner)
     };
     row("max_quantity", least_attos(|limits| limits.max_quantity), Decimal::ZERO);

@@ -11,7 +11,7 @@ use tollgate_protocol::reject::{Code, Owner, Reject};
 use super::exposure::{HOUR_NS, MINUTE_NS, Mark};
 use super::orders::Order;
 use super::repeat;
-use super::rules::{InstrumentRule, OWNER_KINDS, OwnerChecks, Owners, Rules};
+use super::rules::{Asked, Check, InstrumentRule, Rules};
 use super::state::State;
 use crate::record::{OrderTerms, VenueState};
 
@@ -39,6 +39,7 @@ pub fn check(state: &State, candidate: &Candidate<'_>, now_ns: u64) -> Result<()
     let rule = &state.rules.instruments[usize::from(terms.instrument.0)];
     let instrument = &rule.instrument;
     let owners = state.rules.owners(terms.account.0, candidate.client, terms.instrument.0);
+    let asked = state.rules.asked(owners);
     let mark = state.exposure.marks[usize::from(terms.instrument.0)];
 
     if rule.restricted {
@@ -50,18 +51,18 @@ pub fn check(state: &State, candidate: &Candidate<'_>, now_ns: u64) -> Result<()
     }
     trading_state(state, candidate)?;
     reduce_only(state, candidate)?;
-    throttle(state, &owners, now_ns)?;
+    throttle(state, &asked, now_ns)?;
     repeated(state, candidate, now_ns)?;
-    order_counts(state, candidate, &owners, now_ns)?;
-    size(&state.rules, &owners, candidate, rule)?;
-    price(&state.rules, &owners, terms, instrument, mark, now_ns)?;
+    order_counts(state, candidate, &asked, now_ns)?;
+    size(&state.rules, &asked, candidate, rule)?;
+    price(&state.rules, &asked, terms, instrument, mark, now_ns)?;
     if is_reducing(state, candidate) {
         return Ok(());
     }
-    losses(state, &owners)?;
-    slowed(state, &owners, now_ns)?;
-    position(state, candidate, &owners, rule)?;
-    notional(state, candidate, &owners)?;
+    losses(state, &asked)?;
+    slowed(state, &asked, now_ns)?;
+    position(state, candidate, &asked, rule)?;
+    notional(state, candidate, &asked)?;
     self_trade(state, candidate)
 }
 
@@ -122,8 +123,8 @@ fn reduce_only(state: &State, candidate: &Candidate<'_>) -> Result<(), Reject> {
 
 /// Orders a second of every owner.
 #[inline]
-fn throttle(state: &State, owners: &Owners, now_ns: u64) -> Result<(), Reject> {
-    for (owner, kind) in who(&state.rules, owners, |checks| checks.rate_interval_ns != 0) {
+fn throttle(state: &State, asked: &Asked, now_ns: u64) -> Result<(), Reject> {
+    for (owner, kind) in asked.owners(Check::Rate) {
         // GCRA: the time used up may run ahead of the clock by all but one order of the burst.
         let latest_ns = now_ns.saturating_add(state.rules.checks[owner].rate_ahead_ns);
         if state.exposure.totals[owner].rate_used_until_ns > latest_ns {
@@ -134,21 +135,10 @@ fn throttle(state: &State, owners: &Owners, now_ns: u64) -> Result<(), Reject> {
     Ok(())
 }
 
-/// The owners whose limits ask for a check.
-#[inline]
-fn who<'a>(
-    rules: &'a Rules,
-    owners: &'a Owners,
-    asks: impl Fn(&OwnerChecks) -> bool + 'a,
-) -> impl Iterator<Item = (usize, Owner)> + 'a {
-    let is_asked = move |at: &usize| asks(&rules.checks[owners[*at]]);
-    (0..owners.len()).filter(is_asked).map(|at| (owners[at], OWNER_KINDS[at]))
-}
-
 /// Slower orders for who is near a loss limit. What makes a position smaller is never slowed.
 #[inline]
-fn slowed(state: &State, owners: &Owners, now_ns: u64) -> Result<(), Reject> {
-    for (owner, kind) in who(&state.rules, owners, |checks| checks.losses) {
+fn slowed(state: &State, asked: &Asked, now_ns: u64) -> Result<(), Reject> {
+    for (owner, kind) in asked.owners(Check::Losses) {
         let since_ns = now_ns.saturating_sub(state.exposure.totals[owner].last_order_ns);
         if since_ns < state.rules.slow_interval_ns && is_slowed(state, owner) {
             let limit = Decimal::new(i64::from(state.rules.slow_orders_per_second), 0);
@@ -196,17 +186,12 @@ fn repeated(state: &State, candidate: &Candidate<'_>, now_ns: u64) -> Result<(),
 }
 
 #[inline]
-fn order_counts(
-    state: &State,
-    candidate: &Candidate<'_>,
-    owners: &Owners,
-    now_ns: u64,
-) -> Result<(), Reject> {
+fn order_counts(state: &State, candidate: &Candidate<'_>, asked: &Asked, now_ns: u64) -> Result<(), Reject> {
     if candidate.replaces.is_some() {
         // It makes no order; the rate counts it.
         return Ok(());
     }
-    for (owner, kind) in who(&state.rules, owners, |checks| checks.counts) {
+    for (owner, kind) in asked.owners(Check::Counts) {
         let limits = &state.rules.limits[owner];
         let totals = &state.exposure.totals[owner];
         let counts = [
@@ -236,18 +221,18 @@ fn count_reject(code: Code, owner: Owner, count: u64, limit: u64) -> Reject {
 #[inline]
 fn size(
     rules: &Rules,
-    owners: &Owners,
+    asked: &Asked,
     candidate: &Candidate<'_>,
     rule: &InstrumentRule,
 ) -> Result<(), Reject> {
     let terms = candidate.terms;
-    let (limit, owner) = rules.least(owners, |limits| limits.max_quantity);
+    let (limit, owner) = rules.least(asked.owners(Check::Quantity), |limits| limits.max_quantity);
     let quantity = attos(rule, terms.quantity_steps);
     if quantity > limit {
         let (value, limit) = (Decimal::from_attos_lossy(quantity), Decimal::from_attos_lossy(limit));
         return Err(Reject::limit(Code::QuantityExceedsMaximum, owner, value, limit));
     }
-    let (limit, owner) = rules.least(owners, |limits| limits.max_notional);
+    let (limit, owner) = rules.least(asked.owners(Check::Notional), |limits| limits.max_notional);
     if candidate.notional > limit && !terms.reduce_only {
         let value = candidate.notional.to_decimal();
         return Err(Reject::limit(Code::NotionalExceedsMaxPerOrder, owner, value, limit.to_decimal()));
@@ -264,13 +249,13 @@ fn attos(rule: &InstrumentRule, steps: i64) -> i128 {
 #[inline]
 fn price(
     rules: &Rules,
-    owners: &Owners,
+    asked: &Asked,
     terms: &OrderTerms,
     instrument: &Instrument,
     mark: Mark,
     now_ns: u64,
 ) -> Result<(), Reject> {
-    let (age_limit_ms, owner) = rules.least(owners, |limits| limits.max_price_age_ms);
+    let (age_limit_ms, owner) = rules.least(asked.owners(Check::PriceAge), |limits| limits.max_price_age_ms);
     let age_ms = now_ns.saturating_sub(mark.observed_ns) / 1_000_000;
     if mark.bid_ticks == 0 || age_ms > u64::from(age_limit_ms) {
         if terms.reduce_only {
@@ -289,7 +274,7 @@ fn price(
     } else {
         mark.touch(terms.side)
     };
-    let (collar_ppm, owner) = rules.least(owners, |limits| limits.collar_ppm);
+    let (collar_ppm, owner) = rules.least(asked.owners(Check::Collar), |limits| limits.collar_ppm);
     let bound = match terms.side {
         Side::Buy => scaled(reference, 1_000_000_u64.saturating_add(collar_ppm)),
         Side::Sell => scaled(reference, 1_000_000_u64.saturating_sub(collar_ppm)),
@@ -335,8 +320,8 @@ fn collar(
 }
 
 #[inline]
-fn losses(state: &State, owners: &Owners) -> Result<(), Reject> {
-    for (owner, kind) in who(&state.rules, owners, |checks| checks.losses) {
+fn losses(state: &State, asked: &Asked) -> Result<(), Reject> {
+    for (owner, kind) in asked.owners(Check::Losses) {
         let limits = &state.rules.limits[owner];
         let totals = &state.exposure.totals[owner];
         let result = totals.day_result();
@@ -359,14 +344,14 @@ fn losses(state: &State, owners: &Owners) -> Result<(), Reject> {
 fn position(
     state: &State,
     candidate: &Candidate<'_>,
-    owners: &Owners,
+    asked: &Asked,
     rule: &InstrumentRule,
 ) -> Result<(), Reject> {
     let terms = candidate.terms;
     let index = terms.instrument.0;
     let account = state.exposure.account(terms.account.0, index);
     let client = state.exposure.client(candidate.client, index);
-    for (owner, kind) in who(&state.rules, owners, |checks| checks.position) {
+    for (owner, kind) in asked.owners(Check::Position) {
         let cell = if kind == Owner::Client { client } else { account };
         let limits = &state.rules.limits[owner];
         let (held, limit) = match terms.side {
@@ -384,8 +369,8 @@ fn position(
 
 /// Gross and net notional over all symbols, working orders included.
 #[inline]
-fn notional(state: &State, candidate: &Candidate<'_>, owners: &Owners) -> Result<(), Reject> {
-    for (owner, kind) in who(&state.rules, owners, |checks| checks.exposure) {
+fn notional(state: &State, candidate: &Candidate<'_>, asked: &Asked) -> Result<(), Reject> {
+    for (owner, kind) in asked.owners(Check::Exposure) {
         let limits = &state.rules.limits[owner];
         let totals = &state.exposure.totals[owner];
         let added = candidate.added_notional;

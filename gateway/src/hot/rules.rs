@@ -6,7 +6,7 @@ use tollgate_protocol::money::Money;
 use tollgate_protocol::reject::Owner;
 use tollgate_protocol::text::{AccountName, Symbol, Text};
 
-use super::table::{IndexTable, hash_bytes};
+use super::table::{IndexTable, hash_pair};
 use crate::link::{ACCOUNTS_MAX, INSTRUMENTS_MAX, SymbolSet};
 
 /// An instrument with what the gateway adds to the venue's rules.
@@ -19,6 +19,13 @@ pub struct InstrumentRule {
     pub restricted: bool,
     /// One step, in `10^-18` of the unit: what limits of quantity count in.
     pub step: Money,
+}
+
+/// Of the whole of it, which is shorter work than finding its end.
+#[inline]
+fn symbol_hash(symbol: &Symbol) -> u64 {
+    let word = |at: usize| symbol.padded()[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    hash_pair(hash_pair(0, word(0), word(8)), word(16), word(23))
 }
 
 /// An account.
@@ -57,21 +64,38 @@ pub type Owners = [usize; 4];
 /// Who an owner is, by its place in [`Owners`].
 pub const OWNER_KINDS: [Owner; 4] = [Owner::Firm, Owner::Account, Owner::Client, Owner::Symbol];
 
-/// Which checks an owner's limits ask for, and with what: worked out once, so that an order pays for those alone.
+/// A check that limits may ask for: a place of four bits in [`Asked`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Check {
+    /// Orders a second.
+    Rate,
+    /// Orders of a minute, an hour and a day, and open ones.
+    Counts,
+    /// Daily loss or drawdown.
+    Losses,
+    /// Long or short quantity of a symbol.
+    Position,
+    /// Gross or net notional.
+    Exposure,
+    /// Quantity of one order.
+    Quantity,
+    /// Notional of one order.
+    Notional,
+    /// Age of the reference price.
+    PriceAge,
+    /// Distance from the reference price.
+    Collar,
+}
+
+/// What an owner's limits ask for, and with what: worked out once, so that an order pays for that alone.
 #[derive(Clone, Copy)]
 pub struct OwnerChecks {
+    /// The lowest bit of the place of each [`Check`] that is asked for.
+    asks: u64,
     /// Nanoseconds between two orders at its rate; 0 when it has none.
     pub rate_interval_ns: u64,
     /// How far the time that is used up may run ahead of the clock: by all but one order of the burst.
     pub rate_ahead_ns: u64,
-    /// Orders of a minute, an hour and a day, and open ones.
-    pub counts: bool,
-    /// Daily loss or drawdown.
-    pub losses: bool,
-    /// Long or short quantity of a symbol.
-    pub position: bool,
-    /// Gross or net notional.
-    pub exposure: bool,
 }
 
 impl OwnerChecks {
@@ -79,15 +103,50 @@ impl OwnerChecks {
         const NONE: OwnerLimits = OwnerLimits::NONE;
         let rate_interval_ns = rate_interval_ns(limits.orders_per_second);
         let counts = [limits.max_orders_per_minute, limits.max_orders_per_hour, limits.max_orders_per_day];
+        let asks = [
+            (Check::Rate, rate_interval_ns != 0),
+            (
+                Check::Counts,
+                counts.iter().any(|count| *count != NONE.max_orders_per_day)
+                    || limits.max_open_orders != NONE.max_open_orders,
+            ),
+            (
+                Check::Losses,
+                (limits.max_daily_loss, limits.max_drawdown) != (NONE.max_daily_loss, NONE.max_drawdown),
+            ),
+            (Check::Position, (limits.max_long, limits.max_short) != (NONE.max_long, NONE.max_short)),
+            (Check::Exposure, (limits.max_gross, limits.max_net) != (NONE.max_gross, NONE.max_net)),
+            (Check::Quantity, limits.max_quantity != NONE.max_quantity),
+            (Check::Notional, limits.max_notional != NONE.max_notional),
+            (Check::PriceAge, limits.max_price_age_ms != NONE.max_price_age_ms),
+            (Check::Collar, limits.collar_ppm != NONE.collar_ppm),
+        ];
         Self {
+            asks: asks.iter().filter(|(_, asks)| *asks).map(|(check, _)| 1 << (4 * *check as u32)).sum(),
             rate_interval_ns,
             rate_ahead_ns: rate_interval_ns.saturating_mul(u64::from(limits.orders_burst.max(1)) - 1),
-            counts: counts.iter().any(|count| *count != NONE.max_orders_per_day)
-                || limits.max_open_orders != NONE.max_open_orders,
-            losses: (limits.max_daily_loss, limits.max_drawdown) != (NONE.max_daily_loss, NONE.max_drawdown),
-            position: (limits.max_long, limits.max_short) != (NONE.max_long, NONE.max_short),
-            exposure: (limits.max_gross, limits.max_net) != (NONE.max_gross, NONE.max_net),
         }
+    }
+}
+
+/// The owners of an order, and which of them ask for which check.
+#[derive(Clone, Copy)]
+pub struct Asked {
+    owners: Owners,
+    bits: u64,
+}
+
+impl Asked {
+    /// The owners that ask for a check: their places in [`Rules::limits`], and who they are.
+    #[inline]
+    pub fn owners(&self, check: Check) -> impl Iterator<Item = (usize, Owner)> + use<> {
+        let (owners, mut bits) = (self.owners, self.bits >> (4 * check as u32) & 15);
+        std::iter::from_fn(move || {
+            let at = bits.trailing_zeros() as usize;
+            let found = (*owners.get(at)?, *OWNER_KINDS.get(at)?);
+            bits &= bits - 1;
+            Some(found)
+        })
     }
 }
 
@@ -144,7 +203,7 @@ impl Rules {
         let risk = &settings.risk;
         let mut symbols = IndexTable::new(settings.instruments.len());
         for (at, entry) in settings.instruments.iter().enumerate() {
-            symbols.insert(hash_bytes(0, entry.instrument.symbol.as_bytes()), at as u32);
+            symbols.insert(symbol_hash(&entry.instrument.symbol), at as u32);
         }
         let limits = std::iter::once(risk.firm)
             .chain(settings.accounts.iter().map(|account| account.limits))
@@ -193,9 +252,9 @@ impl Rules {
     /// The instrument with this name.
     #[inline]
     pub fn find_symbol(&self, symbol: &Symbol) -> Option<u16> {
-        let found = self.symbols.find(hash_bytes(0, symbol.as_bytes()), |at| {
-            self.instruments[at as usize].instrument.symbol == *symbol
-        });
+        let found = self
+            .symbols
+            .find(symbol_hash(symbol), |at| self.instruments[at as usize].instrument.symbol == *symbol);
         found.map(|at| at as u16)
     }
 
@@ -218,14 +277,25 @@ impl Rules {
         ]
     }
 
-    /// The smallest of the owners' values of a limit, with whose it is.
+    /// What the owners of an order ask for.
     #[inline]
-    pub fn least<T: PartialOrd>(&self, owners: &Owners, limit: impl Fn(&OwnerLimits) -> T) -> (T, Owner) {
-        let mut least = (limit(&self.limits[owners[0]]), Owner::Firm);
-        for at in 1..owners.len() {
-            let value = limit(&self.limits[owners[at]]);
+    pub fn asked(&self, owners: Owners) -> Asked {
+        let bits = (0..owners.len()).fold(0, |bits, at| bits | self.checks[owners[at]].asks << at);
+        Asked { owners, bits }
+    }
+
+    /// The smallest of these owners' values of a limit, with whose it is; no limit and the firm, where none has one.
+    #[inline]
+    pub fn least<T: PartialOrd>(
+        &self,
+        owners: impl Iterator<Item = (usize, Owner)>,
+        limit: impl Fn(&OwnerLimits) -> T,
+    ) -> (T, Owner) {
+        let mut least = (limit(&OwnerLimits::NONE), Owner::Firm);
+        for (owner, kind) in owners {
+            let value = limit(&self.limits[owner]);
             if value < least.0 {
-                least = (value, OWNER_KINDS[at]);
+                least = (value, kind);
             }
         }
         least

@@ -263,13 +263,7 @@ impl State {
             venue_order_id: 0,
         };
         self.orders.insert(order, child);
-        self.exposure.count(&self.rules, &order, 1);
-        self.exposure.count_open(&self.rules, &order, 1);
-        if entry {
-            self.exposure.count_order(&self.rules, &order, time_ns);
-            let owners = self.rules.owners(terms.account.0, client, terms.instrument.0);
-            self.exposure.use_rate(&self.rules, owners, time_ns);
-        }
+        self.exposure.open(&self.rules, &order, entry.then_some(time_ns));
     }
 
     fn set_halt(&mut self, scope: HaltScope, state: TradingState) {
@@ -294,12 +288,15 @@ impl State {
         if before.status.is_final() {
             return self.late_fill(slot, &before, &record.report.kind);
         }
-        self.exposure.count(&self.rules, &before, -1);
         self.change(slot, &before, &record.report.kind);
-        let after = *self.orders.get(slot);
-        self.exposure.count(&self.rules, &after, 1);
+        let after = self.orders.get(slot);
+        let counted = |order: &Order| (order.counted_steps(), order.counted_ticks());
+        if counted(&before) != counted(after) {
+            self.exposure.count(&self.rules, &before, -1);
+            self.exposure.count(&self.rules, after, 1);
+        }
         if after.status.is_final() {
-            self.exposure.count_open(&self.rules, &after, -1);
+            self.exposure.close(&self.rules, after);
         }
     }
 
@@ -320,7 +317,7 @@ impl State {
         (price, steps, Money::from_decimal(fill.fee).unwrap_or_default())
     }
 
-    /// Changes an order as a report says. Exposure does not count the order meanwhile.
+    /// Changes an order as a report says.
     fn change(&mut self, slot: u32, before: &Order, kind: &ReportKind) {
         let grids = &self.rules.instruments[usize::from(before.terms.instrument.0)].instrument;
         let order = self.orders.get_mut(slot);
