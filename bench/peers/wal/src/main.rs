@@ -57,8 +57,8 @@ const _: () = assert!(BUFFERED.batches * BUFFERED.records * 160 < 8 << 20);
 #[derive(Parser)]
 #[command(version, after_help = EXIT, after_long_help = EXIT)]
 struct Options {
-    /// Rounds that count, from 1 to 200; each takes about a second and up to 100 MB of disk.
-    #[arg(long, default_value_t = 15, value_parser = RangedU64ValueParser::<usize>::new().range(1..=200))]
+    /// Rounds that count, from 1 to 100; each takes about a second and 80 MB of disk.
+    #[arg(long, default_value_t = 15, value_parser = RangedU64ValueParser::<usize>::new().range(1..=100))]
     rounds: usize,
     /// Where to write, on the disk to be measured; a directory made there is removed at the end. Without it, the
     /// current directory.
