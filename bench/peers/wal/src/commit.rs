@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::path::PathBuf;
 
-use commitlog::message::{MessageBuf, MessageSet};
+use commitlog::message::{Message, MessageBuf, MessageSet};
 use commitlog::{CommitLog, LogOptions, ReadLimit};
 
 use crate::log::{Log, Outcome, Payloads, sync_files, timed};
@@ -44,6 +44,6 @@ impl Log for Commit {
         // Its first offset is 0.
         let messages = self.log.read(self.payloads.number() - 1, ReadLimit::default())?;
         let first = messages.iter().next();
-        self.payloads.compare("commitlog", first.as_ref().map(|message| message.payload()))
+        self.payloads.compare("commitlog", first.as_ref().map(Message::payload))
     }
 }

@@ -157,7 +157,7 @@ fn buffered(directory: &Path) -> Outcome<Contest> {
         },
         Side {
             name: "raft-engine",
-            does: "CRC-32, write(2) into the page cache, and an index in memory; sync = false",
+            does: "CRC-32, pwrite(2) into the page cache, and an index in memory; sync = false",
             log: Box::new(RaftEngine::open(place("raft-engine"), false)?),
         },
     ];
@@ -186,7 +186,7 @@ fn durable(directory: &Path) -> Outcome<Contest> {
         },
         Side {
             name: "raft-engine",
-            does: "CRC-32, write(2) and fdatasync, and an index in memory; sync = true",
+            does: "CRC-32, pwrite(2) and fdatasync, and an index in memory; sync = true",
             log: Box::new(RaftEngine::open(place("raft-engine"), true)?),
         },
     ];
