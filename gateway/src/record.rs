@@ -367,7 +367,7 @@ impl Record {
             Self::Intent(_) => Intent::KIND,
             Self::Refusal(_) => Refusal::KIND,
             Self::Child(_) => 6,
-            Self::Report(_) => 7,
+            Self::Report(_) => ReportRecord::KIND,
             Self::Venue(_) => 8,
             Self::Digest(_) => 9,
         }
@@ -505,6 +505,9 @@ impl Refusal {
 }
 
 impl ReportRecord {
+    /// The stable number of its kind.
+    pub const KIND: u16 = 7;
+
     /// The event of the record, made at `time_ns`.
     #[inline]
     pub fn event(&self, time_ns: u64) -> Event {

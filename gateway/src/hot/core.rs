@@ -16,7 +16,9 @@ use super::sessions::Sessions;
 use super::state::{State, sweeps};
 use super::{judge, recent::Recent};
 use crate::metrics::{Metrics, REPORTS};
-use crate::record::{Child, Effect, Intent, Origin, PAYLOAD_BYTES_MAX, Price, Record, Refusal};
+use crate::record::{
+    self, Child, Effect, Intent, Origin, PAYLOAD_BYTES_MAX, Price, Record, Refusal, ReportRecord,
+};
 
 /// The last quote of an instrument, as the venue sent it: newer than what the journal has, and no decision rests on it
 /// before it is journaled.
@@ -112,6 +114,15 @@ impl Core {
         Ok(sequence)
     }
 
+    /// The same for a report.
+    #[inline]
+    pub fn commit_report(&mut self, record: &ReportRecord) -> Result<u64, Code> {
+        let sequence = self.append(Room::Reserved, ReportRecord::KIND, |out| record::encode(record, out))?;
+        self.state.advance(self.now_ns);
+        self.state.apply_report(record);
+        Ok(sequence)
+    }
+
     #[inline]
     fn append(
         &mut self,
@@ -202,11 +213,11 @@ impl Core {
     #[inline]
     pub fn request_new(&mut self, order_id: OrderId) {
         let Some(slot) = self.state.orders.find(order_id) else { return };
-        let order = *self.state.orders.get(slot);
         self.sent_ns[slot as usize] = self.now_ns;
         self.asked[slot as usize] = Asked::default();
-        let venue = self.venue_of(&order);
-        self.request(venue, order_id.0, VenueRequest::New(order.terms.venue_order(order_id)));
+        let order = self.state.orders.get(slot);
+        let request = VenueRequest::New(order.terms.venue_order(order_id));
+        self.request(self.venue_of(order), order_id.0, request);
     }
 
     /// Puts a request about an open order on its way.

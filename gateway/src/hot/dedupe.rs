@@ -25,6 +25,9 @@ pub struct FirstAnswer {
 /// Forgotten commands that may wait to be taken out of the index: those of some busy turns.
 const UNTIDY_MAX: usize = 1024;
 
+/// How many commands ahead what will be taken out is fetched.
+const PREFETCHED_AHEAD: u64 = 8;
+
 /// What the window says of a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Seen {
@@ -223,6 +226,8 @@ impl Dedupe {
     #[inline]
     pub fn tidy(&mut self, most: u64) {
         for _ in 0..most.min(self.oldest - self.indexed) {
+            let ahead = &self.entries[self.place(self.indexed + PREFETCHED_AHEAD)];
+            self.table.prefetch(self.hash(ahead.client, ahead.command_id));
             let at = self.place(self.indexed);
             let entry = &self.entries[at];
             let hash = self.hash(entry.client, entry.command_id);

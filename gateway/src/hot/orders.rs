@@ -7,6 +7,7 @@ use tollgate_protocol::instrument::InstrumentIndex;
 
 use super::table::{IndexTable, hash_pair};
 use crate::record::OrderTerms;
+use prefetch_index::prefetch_index;
 
 /// What a replace asks for, until the venue has answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,6 +84,8 @@ impl OrderTerms {
 }
 
 const NONE: u32 = u32::MAX;
+/// How many orders ahead what will be forgotten is fetched.
+const PREFETCHED_AHEAD: usize = 8;
 /// Trades of open orders that are kept by one that comes, at most: the ring has several places for every order.
 const TRADES_KEPT_A_TIME: usize = 16;
 
@@ -306,12 +309,27 @@ impl Orders {
 
     fn forget_oldest(&mut self) {
         let Some(slot) = self.finished.pop_front() else { return };
+        self.prefetch_oldest();
         let old = &self.slots[slot as usize].order;
         let (id_hash, command_hash) =
             (self.id_hash(old.order_id), self.command_hash(old.client, old.command_id));
         self.by_id.remove(id_hash, slot);
         self.by_command.remove(command_hash, slot);
         self.free.push(slot);
+    }
+
+    /// Nobody looked for long at what is forgotten next, and its slot is the next that an order takes: both are brought
+    /// near some orders ahead, first the order, then what its ids lead to.
+    #[inline]
+    fn prefetch_oldest(&self) {
+        if let Some(slot) = self.finished.get(2 * PREFETCHED_AHEAD) {
+            prefetch_index(&self.slots, *slot as usize);
+            prefetch_index(&self.slots, *slot as usize + 1);
+        }
+        if let Some(slot) = self.finished.get(PREFETCHED_AHEAD) {
+            let old = &self.slots[*slot as usize].order;
+            self.by_command.prefetch(self.command_hash(old.client, old.command_id));
+        }
     }
 
     /// Remembers a trade; false when it was known.

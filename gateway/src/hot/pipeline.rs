@@ -1,6 +1,8 @@
 //! The way of a command, as one list of steps:
 //! decode → authenticate → dedupe → precision → risk → journal → route → reply.
 
+use std::ops::Range;
+
 use tollgate_bridge::venue::VenueRequest;
 use tollgate_config::SelfTradeMode;
 use tollgate_journal::Room;
@@ -30,8 +32,8 @@ struct Incoming<'a> {
     slot: u16,
     client: u16,
     command: &'a Command,
-    /// The bytes that it came in.
-    bytes: &'a [u8],
+    /// Where the bytes that it came in are: [`Sessions::bytes`].
+    body: Range<usize>,
     content_hash: u64,
 }
 
@@ -80,14 +82,15 @@ pub fn run<P: Probe>(
     // Decoded where it stays: a command is large, and moving what was written just now is slow.
     let decoded = frame.body::<Command>();
     let decoded = decoded.as_ref().map_err(|code| *code)?;
-    let mut received = [0; COMMAND_BYTES_MAX];
-    let received = received.get_mut(..body.len()).ok_or(Code::FrameBody)?;
-    received.copy_from_slice(body);
-    let content_hash = hash_bytes(CONTENT_SEED, received);
+    if body.len() > COMMAND_BYTES_MAX {
+        return Err(Code::FrameBody);
+    }
+    let content_hash = hash_bytes(CONTENT_SEED, body);
+    let body = session.body(body.len());
     session.take(length, core.now_ns);
     let client = session.home.client;
     probe.stage(1);
-    let incoming = Incoming { slot, client, command: decoded, bytes: received, content_hash };
+    let incoming = Incoming { slot, client, command: decoded, body, content_hash };
     command(core, sessions, &incoming, probe);
     Ok(Taken::Frame)
 }
@@ -137,7 +140,11 @@ fn accept<P: Probe>(
         command: *incoming.command,
         effect,
     };
-    let sequence = match core.commit_intent(room_class(&intent.command.action), &intent, incoming.bytes) {
+    let sequence = match core.commit_intent(
+        room_class(&intent.command.action),
+        &intent,
+        sessions.bytes(incoming.slot, &incoming.body),
+    ) {
         Ok(sequence) => sequence,
         Err(code) => return refuse(core, sessions, incoming, Reject::new(code, Owner::Gateway)),
     };
@@ -163,7 +170,7 @@ fn reject_command<P: Probe>(
     let event_sequence = core.state.next_event_sequence(client);
     let (content_hash, command) = (incoming.content_hash, *incoming.command);
     let refusal = Refusal { client, event_sequence, content_hash, authority, command, reject };
-    let sequence = match core.commit_refusal(&refusal, incoming.bytes) {
+    let sequence = match core.commit_refusal(&refusal, sessions.bytes(incoming.slot, &incoming.body)) {
         Ok(sequence) => sequence,
         Err(code) => return refuse(core, sessions, incoming, Reject::new(code, Owner::Gateway)),
     };

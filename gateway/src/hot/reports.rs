@@ -153,7 +153,7 @@ pub fn tell(core: &mut Core, sessions: &mut Sessions, order: &Order, kind: Repor
         event_sequence: core.state.next_event_sequence(order.client),
         report: report(core, order, kind),
     };
-    let sequence = core.commit(Room::Reserved, &Record::Report(record))?;
+    let sequence = core.commit_report(&record)?;
     core.count_report(kind.name());
     core.tell(sessions, sequence, order.client, record.event(core.now_ns));
     Ok(())

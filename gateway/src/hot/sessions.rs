@@ -1,6 +1,7 @@
 //! Client sessions: their sockets, their frames in both directions, and what they may not see yet.
 
 use std::io::{self, Read, Write};
+use std::ops::Range;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -8,7 +9,7 @@ use std::os::fd::AsRawFd;
 use tollgate_protocol::answer::{Answer, AnswerBody};
 use tollgate_protocol::command::Command;
 use tollgate_protocol::event::Event;
-use tollgate_protocol::frame::{self, FRAME_BYTES_MAX, FrameKind};
+use tollgate_protocol::frame::{self, FRAME_BYTES_MAX, FrameKind, HEADER_BYTES};
 use tollgate_protocol::identity::CommandId;
 use tollgate_protocol::logon::Goodbye;
 use tollgate_protocol::reject::Code;
@@ -133,6 +134,13 @@ impl Session {
     #[inline]
     pub fn received(&self) -> &[u8] {
         &self.incoming[self.incoming_start..self.incoming_end]
+    }
+
+    /// Where the body of the frame is that begins the received bytes: it stays there until the next read.
+    #[inline]
+    pub fn body(&self, body_bytes: usize) -> Range<usize> {
+        let start = self.incoming_start + HEADER_BYTES;
+        start..start + body_bytes
     }
 
     /// Drops consumed bytes.
@@ -380,6 +388,13 @@ impl Sessions {
     #[inline]
     pub fn grant(&self, slot: u16) -> Option<&Grant> {
         self.slots.get(usize::from(slot))?.as_ref().map(|session| &session.home.grant)
+    }
+
+    /// Bytes that a session received, where [`Session::body`] said.
+    #[inline]
+    pub fn bytes(&self, slot: u16, place: &Range<usize>) -> &[u8] {
+        let session = self.slots.get(usize::from(slot)).and_then(Option::as_ref);
+        session.and_then(|session| session.incoming.get(place.clone())).unwrap_or_default()
     }
 
     /// The session behind a poll's token.

@@ -281,7 +281,9 @@ impl State {
         })
     }
 
-    fn apply_report(&mut self, record: &ReportRecord) {
+    /// Takes the journal's record of a report.
+    #[inline]
+    pub fn apply_report(&mut self, record: &ReportRecord) {
         self.event_sequences[usize::from(record.client)] = record.event_sequence;
         let Some(slot) = self.orders.find(record.report.order_id) else { return };
         let before = *self.orders.get(slot);
