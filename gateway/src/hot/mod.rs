@@ -14,6 +14,7 @@ mod event_loop;
 mod exposure;
 mod halts;
 mod judge;
+mod limits;
 mod orders;
 mod outbox;
 pub(crate) mod pipeline;

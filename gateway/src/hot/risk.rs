@@ -8,10 +8,11 @@ use tollgate_protocol::instrument::Instrument;
 use tollgate_protocol::money::Money;
 use tollgate_protocol::reject::{Code, Owner, Reject};
 
-use super::exposure::{HOUR_NS, MINUTE_NS, Mark};
+use super::exposure::{HOUR_NS, MINUTE_NS, Mark, Totals};
+use super::limits;
 use super::orders::Order;
 use super::repeat;
-use super::rules::{Asked, Check, InstrumentRule, Rules};
+use super::rules::{Asked, Check, InstrumentRule, Owners, Rules};
 use super::state::State;
 use crate::record::{OrderTerms, VenueState};
 
@@ -37,9 +38,7 @@ pub struct Candidate<'a> {
 pub fn check(state: &State, candidate: &Candidate<'_>, now_ns: u64) -> Result<(), Reject> {
     let terms = candidate.terms;
     let rule = &state.rules.instruments[usize::from(terms.instrument.0)];
-    let instrument = &rule.instrument;
     let owners = state.rules.owners(terms.account.0, candidate.client, terms.instrument.0);
-    let asked = state.rules.asked(owners);
     let mark = state.exposure.marks[usize::from(terms.instrument.0)];
 
     if rule.restricted {
@@ -51,6 +50,28 @@ pub fn check(state: &State, candidate: &Candidate<'_>, now_ns: u64) -> Result<()
     }
     trading_state(state, candidate)?;
     reduce_only(state, candidate)?;
+    if limits::keeps(state, candidate, &owners, rule, mark, now_ns) {
+        debug_assert!(
+            matches!(
+                limited(state, candidate, &owners, now_ns).map_err(|reject| reject.code),
+                Ok(()) | Err(Code::RepeatedOrder | Code::SelfTrade)
+            ),
+            "what keeps every limit breaks one"
+        );
+        repeated(state, candidate, now_ns)?;
+        return self_trade(state, candidate);
+    }
+    limited(state, candidate, &owners, now_ns)
+}
+
+/// The same limit by limit, with a reason.
+#[cold]
+fn limited(state: &State, candidate: &Candidate<'_>, owners: &Owners, now_ns: u64) -> Result<(), Reject> {
+    let terms = candidate.terms;
+    let rule = &state.rules.instruments[usize::from(terms.instrument.0)];
+    let instrument = &rule.instrument;
+    let mark = state.exposure.marks[usize::from(terms.instrument.0)];
+    let asked = state.rules.asked(*owners);
     throttle(state, &asked, now_ns)?;
     repeated(state, candidate, now_ns)?;
     order_counts(state, candidate, &asked, now_ns)?;
@@ -150,14 +171,11 @@ fn slowed(state: &State, asked: &Asked, now_ns: u64) -> Result<(), Reject> {
 
 /// True when an owner has used so much of a loss limit that its orders are slowed.
 fn is_slowed(state: &State, owner: usize) -> bool {
-    let limits = &state.rules.limits[owner];
+    let checks = &state.rules.checks[owner];
     let totals = &state.exposure.totals[owner];
     let result = totals.day_result();
-    let near = |used: Money, limit: Money| {
-        limit != Money::MAX && used.0 > 0 && used.0 / 100 >= limit.0 / 10_000 * state.rules.slow_percent
-    };
-    near(Money(-result.0), limits.max_daily_loss)
-        || near(totals.peak.saturating_sub(result), limits.max_drawdown)
+    Money(result.0.saturating_neg()) >= checks.slow_loss
+        || totals.peak.saturating_sub(result) >= checks.slow_fall
 }
 
 /// The share of its loss limits that an owner has used, in percent.
@@ -241,7 +259,7 @@ fn size(
 }
 
 #[inline]
-fn attos(rule: &InstrumentRule, steps: i64) -> i128 {
+pub fn attos(rule: &InstrumentRule, steps: i64) -> i128 {
     rule.step.saturating_mul(i128::from(steps)).0
 }
 
@@ -268,12 +286,7 @@ fn price(
     if terms.price_ticks == 0 {
         return Ok(());
     }
-    // A stop-limit's limit is judged from where it will be when it works: its trigger.
-    let reference = if terms.order_type == OrderType::StopLimit {
-        terms.stop_price_ticks
-    } else {
-        mark.touch(terms.side)
-    };
+    let reference = reference_ticks(terms, mark);
     let (collar_ppm, owner) = rules.least(asked.owners(Check::Collar), |limits| limits.collar_ppm);
     let bound = match terms.side {
         Side::Buy => scaled(reference, 1_000_000_u64.saturating_add(collar_ppm)),
@@ -286,18 +299,33 @@ fn price(
         (terms.side == Side::Sell).then_some(bound),
         (terms.side == Side::Buy).then_some(bound),
     )?;
+    percent_collar(terms, instrument, mark)
+}
+
+/// What the owners' collars count from: for a stop-limit, where its limit will be when it works, which is its trigger.
+#[inline]
+pub fn reference_ticks(terms: &OrderTerms, mark: Mark) -> i64 {
+    if terms.order_type == OrderType::StopLimit { terms.stop_price_ticks } else { mark.touch(terms.side) }
+}
+
+/// The venue's percent rule of prices.
+#[inline]
+pub fn percent_collar(terms: &OrderTerms, instrument: &Instrument, mark: Mark) -> Result<(), Reject> {
     let percent = &instrument.percent_collar;
     let (up, down) = match terms.side {
         Side::Buy => (percent.buy_up_ppm, percent.buy_down_ppm),
         Side::Sell => (percent.sell_up_ppm, percent.sell_down_ppm),
     };
+    if terms.price_ticks == 0 || (up, down) == (0, 0) {
+        return Ok(());
+    }
     let side_bound = |ppm: u64| (ppm != 0).then(|| scaled(mark.touch(terms.side), ppm));
     collar(terms, instrument, Owner::Symbol, side_bound(down), side_bound(up))
 }
 
 /// `ticks × ppm / 1,000,000`, in millionths of a tick.
 #[inline]
-fn scaled(ticks: i64, ppm: u64) -> i128 {
+pub fn scaled(ticks: i64, ppm: u64) -> i128 {
     i128::from(ticks) * i128::from(ppm)
 }
 
@@ -347,17 +375,8 @@ fn position(
     asked: &Asked,
     rule: &InstrumentRule,
 ) -> Result<(), Reject> {
-    let terms = candidate.terms;
-    let index = terms.instrument.0;
-    let account = state.exposure.account(terms.account.0, index);
-    let client = state.exposure.client(candidate.client, index);
     for (owner, kind) in asked.owners(Check::Position) {
-        let cell = if kind == Owner::Client { client } else { account };
-        let limits = &state.rules.limits[owner];
-        let (held, limit) = match terms.side {
-            Side::Buy => (cell.position.saturating_add(cell.buy_steps), limits.max_long),
-            Side::Sell => (cell.sell_steps.saturating_sub(cell.position), limits.max_short),
-        };
+        let (held, limit) = held(state, candidate, owner, kind);
         let would_be = attos(rule, held.saturating_add(candidate.added_steps));
         if would_be > limit {
             let (value, limit) = (Decimal::from_attos_lossy(would_be), Decimal::from_attos_lossy(limit));
@@ -367,22 +386,44 @@ fn position(
     Ok(())
 }
 
+/// What an owner has of the symbol on the order's side if every working order of it fills, in steps, and its limit.
+#[inline]
+pub fn held(state: &State, candidate: &Candidate<'_>, owner: usize, kind: Owner) -> (i64, i128) {
+    let terms = candidate.terms;
+    let index = terms.instrument.0;
+    let cell = match kind {
+        Owner::Client => state.exposure.client(candidate.client, index),
+        _ => state.exposure.account(terms.account.0, index),
+    };
+    let limits = &state.rules.limits[owner];
+    match terms.side {
+        Side::Buy => (cell.position.saturating_add(cell.buy_steps), limits.max_long),
+        Side::Sell => (cell.sell_steps.saturating_sub(cell.position), limits.max_short),
+    }
+}
+
+/// Gross and net notional of an owner over all symbols, with its working orders and this one.
+#[inline]
+pub fn exposures(candidate: &Candidate<'_>, totals: &Totals) -> [Money; 2] {
+    let added = candidate.added_notional;
+    let gross = totals.gross.saturating_add(totals.buy).saturating_add(totals.sell).saturating_add(added);
+    let net = match candidate.terms.side {
+        Side::Buy => totals.net.saturating_add(totals.buy).saturating_add(added),
+        Side::Sell => totals.sell.saturating_add(added).saturating_sub(totals.net),
+    };
+    [gross, net]
+}
+
 /// Gross and net notional over all symbols, working orders included.
 #[inline]
 fn notional(state: &State, candidate: &Candidate<'_>, asked: &Asked) -> Result<(), Reject> {
     for (owner, kind) in asked.owners(Check::Exposure) {
         let limits = &state.rules.limits[owner];
-        let totals = &state.exposure.totals[owner];
-        let added = candidate.added_notional;
-        let gross = totals.gross.saturating_add(totals.buy).saturating_add(totals.sell).saturating_add(added);
+        let [gross, net] = exposures(candidate, &state.exposure.totals[owner]);
         if gross > limits.max_gross {
             let limit = limits.max_gross.to_decimal();
             return Err(Reject::limit(Code::ExposureExceedsLimit, kind, gross.to_decimal(), limit));
         }
-        let net = match candidate.terms.side {
-            Side::Buy => totals.net.saturating_add(totals.buy).saturating_add(added),
-            Side::Sell => totals.sell.saturating_add(added).saturating_sub(totals.net),
-        };
         if net > limits.max_net {
             let limit = limits.max_net.to_decimal();
             return Err(Reject::limit(Code::ExposureExceedsLimit, kind, net.to_decimal(), limit));

@@ -96,10 +96,20 @@ pub struct OwnerChecks {
     pub rate_interval_ns: u64,
     /// How far the time that is used up may run ahead of the clock: by all but one order of the burst.
     pub rate_ahead_ns: u64,
+    /// The loss of a day from which orders are slowed.
+    pub slow_loss: Money,
+    /// The fall from the day's best from which they are.
+    pub slow_fall: Money,
 }
 
 impl OwnerChecks {
-    fn new(limits: &OwnerLimits) -> Self {
+    /// True for an owner without any limit.
+    #[inline]
+    pub fn asks_nothing(&self) -> bool {
+        self.asks == 0
+    }
+
+    fn new(limits: &OwnerLimits, slow_percent: u32) -> Self {
         const NONE: OwnerLimits = OwnerLimits::NONE;
         let rate_interval_ns = rate_interval_ns(limits.orders_per_second);
         let counts = [limits.max_orders_per_minute, limits.max_orders_per_hour, limits.max_orders_per_day];
@@ -123,10 +133,17 @@ impl OwnerChecks {
         ];
         Self {
             asks: asks.iter().filter(|(_, asks)| *asks).map(|(check, _)| 1 << (4 * *check as u32)).sum(),
+            slow_loss: slow_from(limits.max_daily_loss, slow_percent),
+            slow_fall: slow_from(limits.max_drawdown, slow_percent),
             rate_interval_ns,
             rate_ahead_ns: rate_interval_ns.saturating_mul(u64::from(limits.orders_burst.max(1)) - 1),
         }
     }
+}
+
+/// The share of a loss limit from which orders are slowed, which no profit has; [`Money::MAX`] without a limit.
+fn slow_from(limit: Money, percent: u32) -> Money {
+    if limit == Money::MAX { limit } else { Money((limit.0 / 100 * i128::from(percent)).max(1)) }
 }
 
 /// The owners of an order, and which of them ask for which check.
@@ -171,8 +188,6 @@ pub struct Rules {
     pub venues: Box<[Text<15>]>,
     /// Second of the UTC day at which daily counters start anew.
     pub daily_reset_seconds: u64,
-    /// Share of a loss limit at which orders are slowed, in percent.
-    pub slow_percent: i128,
     /// Orders a second when slowed.
     pub slow_orders_per_second: u32,
     /// Nanoseconds between two of them.
@@ -232,11 +247,13 @@ impl Rules {
                 })
                 .collect(),
             clients: settings.clients.iter().map(|client| ClientRule::new(client, settings)).collect(),
-            checks: limits.iter().map(OwnerChecks::new).collect(),
+            checks: limits
+                .iter()
+                .map(|limits| OwnerChecks::new(limits, u32::from(risk.slow_percent)))
+                .collect(),
             limits,
             venues: settings.venues.iter().map(|venue| venue.name).collect(),
             daily_reset_seconds: u64::from(risk.daily_reset_seconds),
-            slow_percent: i128::from(risk.slow_percent),
             slow_orders_per_second: risk.slow_orders_per_second,
             slow_interval_ns: rate_interval_ns(risk.slow_orders_per_second),
             rate_breaches_to_halt: risk.rate_breaches_to_halt,

@@ -134,7 +134,7 @@ impl State {
         match (&intent.effect, &intent.command.action) {
             (Effect::Order(terms), action) => {
                 let entry = matches!(action, Action::New(_));
-                if entry {
+                if entry && self.rules.repeat_window_ns != 0 {
                     self.repeats.remember(client, super::repeat::content(terms), time_ns);
                 }
                 self.open(
