@@ -140,8 +140,9 @@ impl WindowCount {
     }
 
     #[inline]
-    fn add(&mut self, now_ns: u64, window_ns: u64) {
-        *self = Self { window: now_ns / window_ns, count: self.get(now_ns, window_ns) + 1 };
+    fn add(&mut self, window: u64) {
+        let before = if self.window == window { self.count } else { 0 };
+        *self = Self { window, count: before + 1 };
     }
 }
 
@@ -271,13 +272,14 @@ impl Exposure {
     /// Counts an order that was opened just now; `entered_ns` is when, for one that its owners' rates count.
     pub fn open(&mut self, rules: &Rules, order: &Order, entered_ns: Option<u64>) {
         let notional = self.count_steps(rules, order, 1);
+        let [minute, hour] = [MINUTE_NS, HOUR_NS].map(|window_ns| entered_ns.unwrap_or(0) / window_ns);
         for owner in rules.owners(order.terms.account.0, order.client, order.terms.instrument.0) {
             let totals = &mut self.totals[owner];
             totals.count(order.terms.side, notional);
             totals.open_orders = totals.open_orders.saturating_add(1);
             if let Some(now_ns) = entered_ns {
-                totals.minute.add(now_ns, MINUTE_NS);
-                totals.hour.add(now_ns, HOUR_NS);
+                totals.minute.add(minute);
+                totals.hour.add(hour);
                 totals.day += 1;
                 totals.use_rate(now_ns, rules.checks[owner].rate_interval_ns);
             }
@@ -325,7 +327,7 @@ impl Exposure {
 
     /// Counts a rate refusal of an owner.
     pub fn count_breach(&mut self, owner: usize, now_ns: u64) {
-        self.totals[owner].breaches.add(now_ns, MINUTE_NS);
+        self.totals[owner].breaches.add(now_ns / MINUTE_NS);
     }
 
     /// Adds a trade of an order.

@@ -33,10 +33,39 @@ pub struct Asker<'a> {
 /// Decides on a command that has passed deduplication. Queries and heartbeats never come here.
 #[inline]
 pub fn judge(state: &State, asker: Asker<'_>, command: &Command, now_ns: u64) -> Result<Effect, Reject> {
+    decide(state, asker, command, named(state, asker.client, command), now_ns)
+}
+
+/// The instrument that a command is about, as far as one can tell before it is judged.
+#[inline]
+pub fn named(state: &State, client: u16, command: &Command) -> Option<u16> {
+    match &command.action {
+        Action::New(order) => state.rules.find_symbol(&order.symbol),
+        Action::Close(close) => state.rules.find_symbol(&close.symbol),
+        Action::Replace(replace) => {
+            let slot = match replace.target {
+                Target::Order(order_id) => state.orders.find(order_id),
+                Target::Command(command_id) => state.orders.find_command(client, command_id),
+            };
+            slot.map(|slot| state.orders.get(slot).terms.instrument.0)
+        }
+        _ => None,
+    }
+}
+
+/// The same with the instrument that [`named`] gives.
+#[inline]
+pub fn decide(
+    state: &State,
+    asker: Asker<'_>,
+    command: &Command,
+    named: Option<u16>,
+    now_ns: u64,
+) -> Result<Effect, Reject> {
     scope(asker.grant, &command.action)?;
     on_time(state, command, now_ns)?;
     match &command.action {
-        Action::New(order) => new(state, asker, command, order, now_ns),
+        Action::New(order) => new(state, asker, command, order, named, now_ns),
         Action::Cancel(target) => cancel(state, asker, *target),
         Action::Replace(replace) => self::replace(state, asker, replace, now_ns),
         Action::Close(close) => self::close(state, asker, command, close),
@@ -111,7 +140,13 @@ pub fn account(state: &State, asker: Asker<'_>, command: &Command) -> Result<Acc
 /// The instrument that a command names, if the key may trade it.
 #[inline]
 pub fn instrument(state: &State, asker: Asker<'_>, symbol: &Symbol) -> Result<InstrumentIndex, Reject> {
-    let index = state.rules.find_symbol(symbol).ok_or(Reject::new(Code::SymbolUnknown, Owner::Gateway))?;
+    tradable(state, asker, state.rules.find_symbol(symbol))
+}
+
+/// The same for one that was looked for.
+#[inline]
+fn tradable(state: &State, asker: Asker<'_>, index: Option<u16>) -> Result<InstrumentIndex, Reject> {
+    let index = index.ok_or(Reject::new(Code::SymbolUnknown, Owner::Gateway))?;
     if !may_trade(state, asker, index) {
         return Err(Reject::new(Code::SymbolNotAllowed, Owner::Client));
     }
@@ -139,10 +174,11 @@ fn new(
     asker: Asker<'_>,
     command: &Command,
     order: &NewOrder,
+    named: Option<u16>,
     now_ns: u64,
 ) -> Result<Effect, Reject> {
     let account = account(state, asker, command)?;
-    let index = instrument(state, asker, &order.symbol)?;
+    let index = tradable(state, asker, named)?;
     same_venue(state, account, index)?;
     let instrument = &state.rules.instruments[usize::from(index.0)].instrument;
     let mark = state.exposure.marks[usize::from(index.0)];

@@ -105,10 +105,14 @@ fn command<P: Probe>(core: &mut Core, sessions: &mut Sessions, incoming: &Incomi
         return;
     }
     probe.stage(2);
-    refresh_price(core, incoming);
+    // The newest price of the command's instrument is journaled before anything is decided by it.
+    let named = judge::named(&core.state, incoming.client, incoming.command);
+    if let Some(instrument) = named {
+        core.refresh_price(instrument);
+    }
     let Some(grant) = sessions.grant(incoming.slot) else { return };
     let asker = Asker { client: incoming.client, grant };
-    let verdict = judge::judge(&core.state, asker, incoming.command, core.now_ns);
+    let verdict = judge::decide(&core.state, asker, incoming.command, named, core.now_ns);
     let authority = grant.authority();
     probe.stage(3);
     match verdict.and_then(|effect| room(core, effect)) {
@@ -287,28 +291,6 @@ fn refuse(core: &mut Core, sessions: &mut Sessions, incoming: &Incoming<'_>, rej
     sessions.answer(incoming.slot, incoming.command.command_id, AnswerBody::Refused(reject));
     core.metrics.command(&incoming.command.action, Outcome::Refused);
     Metrics::code(&core.metrics.rejects, reject.code);
-}
-
-/// The newest price of the command's instrument is journaled before anything is decided by it.
-#[inline]
-fn refresh_price(core: &mut Core, incoming: &Incoming<'_>) {
-    let instrument = match &incoming.command.action {
-        Action::New(order) => core.state.rules.find_symbol(&order.symbol),
-        Action::Close(close) => core.state.rules.find_symbol(&close.symbol),
-        Action::Replace(replace) => {
-            let slot = match replace.target {
-                tollgate_protocol::command::Target::Order(order_id) => core.state.orders.find(order_id),
-                tollgate_protocol::command::Target::Command(command_id) => {
-                    core.state.orders.find_command(incoming.client, command_id)
-                }
-            };
-            slot.map(|slot| core.state.orders.get(slot).terms.instrument.0)
-        }
-        _ => None,
-    };
-    if let Some(instrument) = instrument {
-        core.refresh_price(instrument);
-    }
 }
 
 /// New orders are refused while the way to their venue is full; cancels and closes have room kept for them.
