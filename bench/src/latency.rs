@@ -11,10 +11,10 @@ use serde_json::json;
 use crate::overview::Part;
 use crate::report::{Plot, Section, State, Verdict, histogram};
 use crate::scrape::{Buckets, Page};
-use crate::serve::{CLIENT_CORE, pin};
+
 use crate::statistics::{Round, Rounds, Spread};
 use crate::turns::{Peer, end, take_turns, warm_up};
-use crate::{Class, Idle, Mac, machine, quickfix};
+use crate::{Class, Idle, Mac, cores, machine, quickfix};
 use print::{document, print};
 
 /// What to measure.
@@ -64,10 +64,7 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
     if options.rounds == 0 || options.commands < 100 {
         return Err("give one round at least, of 100 commands at least".to_owned());
     }
-    if core_affinity::get_core_ids().map_or(0, |cores| cores.len()) < 2 {
-        return Err("two cores are needed: one for the server, one for the client".to_owned());
-    }
-    pin(CLIENT_CORE);
+    cores::take_client()?;
     let macs = options.mac.map_or_else(|| vec![Mac::HmacSha256, Mac::Blake3], |mac| vec![mac]);
     let mut documents = Vec::new();
     let mut agreed = true;
@@ -160,7 +157,7 @@ fn goals(mac: Mac) -> [(&'static str, f64, f64, f64); 2] {
 pub(crate) fn part(rounds: usize, mac: Mac, durability: Class, idle: Idle) -> Result<Part, String> {
     let options =
         Options { rounds, commands: 4000, mac: Some(mac), durability, idle, quickfix: None, json: false };
-    pin(CLIENT_CORE);
+    cores::take_client()?;
     let measured = measure(&options, mac)?;
     let name = mac.argument();
     let distributions: Vec<(String, hdrhistogram::Histogram<u64>)> = measured

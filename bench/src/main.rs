@@ -2,6 +2,7 @@
 // Statistics are not orders: ratios and microseconds are shown as floating point.
 #![allow(clippy::float_arithmetic)]
 
+mod cores;
 mod fix;
 mod instructions;
 mod journal;
@@ -36,6 +37,8 @@ use tollgate_protocol::mac::MacAlgorithm;
 struct Arguments {
     #[command(subcommand)]
     command: What,
+    #[command(flatten)]
+    cores: cores::Cores,
 }
 
 #[derive(Subcommand)]
@@ -149,7 +152,9 @@ impl Idle {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
+    let arguments = Arguments::parse();
+    arguments.cores.choose();
+    let outcome = match arguments.command {
         What::Latency(options) => latency::run(&options),
         What::OpenLoop(options) => open_loop::run(&options),
         What::Throughput(options) => throughput::run(&options),

@@ -6,11 +6,11 @@ use serde_json::json;
 use crate::loaded::Loaded;
 use crate::overview::Part;
 use crate::report::{Plot, Section, histogram};
-use crate::serve::{CLIENT_CORE, CONNECTIONS_MAX, SERVER_CORE, pin};
+use crate::serve::CONNECTIONS_MAX;
 use crate::statistics::{Round, Spread};
 use crate::turns::random_order;
 use crate::workload::Kind;
-use crate::{Class, Idle, Mac, machine};
+use crate::{Class, Idle, Mac, cores, machine};
 
 /// What to measure.
 #[derive(Args)]
@@ -65,7 +65,7 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
     if options.rounds == 0 || options.round_ms < 50 {
         return Err("give one round at least, of 50 ms at least".to_owned());
     }
-    pin(CLIENT_CORE);
+    cores::take_client()?;
     let steal = machine::steal();
     let points = sweep(options)?;
     let steal = machine::steal() - steal;
@@ -130,7 +130,11 @@ fn print(options: &Options, points: &[Point], steal: u64) {
     for (name, value) in machine::describe() {
         println!("{name:<11}{value}");
     }
-    println!("pinned     server on core {SERVER_CORE}; client, venue and cold threads on core {CLIENT_CORE}");
+    println!(
+        "pinned     server on core {}; client, venue and cold threads on core {}",
+        cores::server(),
+        cores::client()
+    );
     println!(
         "MAC        {}, both ways; journal {}; the gateway waits by {}, echo, floor and client spin",
         options.mac.argument(),
@@ -212,7 +216,7 @@ pub(crate) fn part(rounds: usize, durability: Class, idle: Idle) -> Result<Part,
     let mac = Mac::HmacSha256;
     let options =
         Options { rates, rounds, round_ms: 250, connections: 1, mac, durability, idle, json: false };
-    pin(CLIENT_CORE);
+    cores::take_client()?;
     let points = sweep(&options)?;
     let lines = |share: f64| {
         let line = |(subject, name): (usize, &&str)| {

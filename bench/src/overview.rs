@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::report::{Section, hgrm, page};
-use crate::{Class, Idle, Mac, latency, machine, open_loop, stages, throughput};
+use crate::{Class, Idle, Mac, journal, latency, machine, open_loop, soak, stages, throughput};
 
 /// What to measure, and where to write it.
 #[derive(Args)]
@@ -17,6 +17,9 @@ pub(crate) struct Options {
     /// Rounds of every measurement.
     #[arg(long, default_value_t = 7)]
     rounds: usize,
+    /// How long the gateway is watched under a steady load, in minutes; 0 for not at all.
+    #[arg(long, default_value_t = 2.0)]
+    soak_minutes: f64,
     /// The journal's durability class.
     #[arg(long, value_enum, default_value = "process")]
     durability: Class,
@@ -44,6 +47,10 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
         parts.push(throughput::part(rounds, mac, durability)?);
     }
     parts.push(stages::part(rounds * 40)?);
+    parts.push(journal::part(rounds, &options.out)?);
+    if options.soak_minutes > 0.0 {
+        parts.push(soak::part(options.soak_minutes, Mac::HmacSha256, durability)?);
+    }
     let mut facts: Vec<(String, String)> =
         machine::describe().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     facts.push(("journal".to_owned(), durability.argument().to_owned()));

@@ -16,6 +16,7 @@ use tollgate_protocol::mac::MacAlgorithm;
 use tollgate_protocol::text::{AccountName, KeyId, Symbol, Text};
 use tollgate_protocol::{Command as Signed, CommandId, Decimal};
 
+use crate::cores;
 use crate::serve::{credential, read_spinning};
 
 /// Nothing on a loopback takes so long.
@@ -33,7 +34,11 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) fn start(arguments: &[&str]) -> Result<Self, String> {
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
-        let arguments: Vec<&str> = std::iter::once("serve").chain(arguments.iter().copied()).collect();
+        let cores = cores::arguments();
+        let arguments: Vec<&str> = std::iter::once("serve")
+            .chain(arguments.iter().copied())
+            .chain(cores.iter().map(String::as_str))
+            .collect();
         Self::start_program(&program, &arguments)
     }
 

@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use crate::serve::{CLIENT_CORE, SERVER_CORE, pin};
 use crate::statistics::Rounds;
 use crate::turns::{Peer, end, take_turns, warm_up};
-use crate::{Class, Idle, Mac, machine};
+use crate::{Class, Idle, Mac, cores, machine};
 
 /// What to measure.
 #[derive(Args)]
@@ -95,7 +94,7 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
     if options.rounds == 0 || options.commands < 100 {
         return Err("give one round at least, of 100 commands at least".to_owned());
     }
-    pin(CLIENT_CORE);
+    cores::take_client()?;
     let quickfix = peers(&options.acceptor)?;
     let (gateway, sizes) = Peer::gateway(Class::Process, options.idle, options.mac.algorithm(), 200)?;
     let mut peers = vec![Peer::echo("echo", sizes, options.mac)?, gateway];
@@ -120,7 +119,7 @@ fn print(options: &Options, measured: &[Rounds]) {
     for (name, value) in machine::describe() {
         println!("{name:<11}{value}");
     }
-    println!("pinned     servers on core {SERVER_CORE}, client on core {CLIENT_CORE}");
+    println!("pinned     servers on core {}, client on core {}", cores::server(), cores::client());
     println!("waiting    the gateway by {}; echo and client spin", options.idle.argument());
     println!("{}", explanation(options.idle));
     println!("gateway    {} both ways, risk, journal in the page cache", options.mac.argument());

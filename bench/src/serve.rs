@@ -12,12 +12,8 @@ use tollgate_protocol::logon::{Credential, Secret};
 use tollgate_protocol::mac::{FrameMac, TAG_BYTES};
 use tollgate_protocol::text::{KeyId, Text};
 
-use crate::{Class, Idle, Mac};
+use crate::{Class, Idle, Mac, cores};
 
-/// The core of the thread that is measured; everything else is kept to the other one.
-pub(crate) const SERVER_CORE: usize = 0;
-/// The core of the client, and of the gateway's cold threads.
-pub(crate) const CLIENT_CORE: usize = 1;
 /// A secret for this machine's loopback alone, for as long as a measurement runs.
 const SECRET: [u8; 32] = *b"a secret of the benchmark alone.";
 /// Connections that a load may have.
@@ -63,10 +59,6 @@ pub(crate) fn credential() -> Credential {
     Credential::Hmac(Secret::new(SECRET.to_vec()))
 }
 
-pub(crate) fn pin(core: usize) {
-    core_affinity::set_for_current(core_affinity::CoreId { id: core });
-}
-
 /// Serves until the client's end of standard input closes.
 pub(crate) fn run(options: &Options) -> Result<bool, String> {
     match options.server {
@@ -90,7 +82,7 @@ pub(crate) fn settings(directory: &Path, durability: Class) -> Result<Settings, 
         paper.feed = FeedSettings::Synthetic { interval_ms: 100, volatility_ppm: 0, spread_ticks: 1 };
         paper.ledger_file = None;
     }
-    settings.hot.core = Some(SERVER_CORE);
+    settings.hot.core = Some(cores::server());
     settings.hot.idle = Idle::Spin.strategy();
     settings.journal.durability = durability.durability();
     settings.journal.segment_bytes = 64 << 20;
@@ -132,7 +124,7 @@ pub(crate) fn load_key(number: usize) -> String {
 
 fn gateway(options: &Options) -> Result<bool, String> {
     // Every thread inherits this; the hot one then pins itself to its own core.
-    pin(CLIENT_CORE);
+    cores::pin(cores::client())?;
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
     let mut settings = settings(directory.path(), options.durability)?;
     settings.hot.idle = options.idle.strategy();
@@ -150,7 +142,7 @@ fn gateway(options: &Options) -> Result<bool, String> {
 fn echo(options: &Options) -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("{0} {0}", listener.local_addr()?);
-    pin(SERVER_CORE);
+    cores::pin(cores::server()).map_err(io::Error::other)?;
     let (mut stream, _) = listener.accept()?;
     stream.set_nodelay(true)?;
     stream.set_nonblocking(true)?;
@@ -202,7 +194,7 @@ pub(crate) fn read_spinning(stream: &mut TcpStream, message: &mut [u8]) -> io::R
 fn echo_many(options: &Options) -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("{0} {0}", listener.local_addr()?);
-    pin(SERVER_CORE);
+    cores::pin(cores::server()).map_err(io::Error::other)?;
     let mut streams = Vec::new();
     for _ in 0..options.connections {
         let stream = listener.accept()?.0;

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::overview::Part;
 use crate::peer::{GatewayClient, Process};
+use crate::report::{Plot, Section, Series, State, Verdict};
 use crate::scrape::Page;
-use crate::serve::{CLIENT_CORE, SERVER_CORE, pin};
+
 use crate::statistics::{Round, Spread};
-use crate::{Class, Mac, machine};
+use crate::{Class, Mac, cores, machine};
 
 /// Memory beside the mapped journal that the gateway may have.
 const MEMORY_KIB_MAX: u64 = 64 * 1024;
@@ -18,6 +20,8 @@ const MEMORY_KIB_MAX: u64 = 64 * 1024;
 const RATE_SHARE_MIN: f64 = 0.99;
 /// From here on the client sleeps until the next command; before, it looks at the clock.
 const SLEEP_MIN: Duration = Duration::from_millis(1);
+/// Points of a plot on the page, about.
+const PAGE_LINES: f64 = 60.0;
 
 /// How to soak.
 #[derive(Args)]
@@ -64,17 +68,26 @@ struct Drift {
 }
 
 pub(crate) fn run(options: &Options) -> Result<bool, String> {
-    let lines = (options.minutes * 60.0 / options.line_seconds as f64).round();
-    if !(1.0..=1e6).contains(&lines) {
-        return Err(format!(
-            "--minutes {} of {} s a line are {lines} lines, give one to a million",
-            options.minutes, options.line_seconds
-        ));
+    let lines = options.lines()?;
+    let (measured, failure) = measure(options, lines)?;
+    conclude(options, &measured, failure)
+}
+
+impl Options {
+    fn lines(&self) -> Result<usize, String> {
+        let lines = (self.minutes * 60.0 / self.line_seconds as f64).round();
+        if (1.0..=1e6).contains(&lines) {
+            return Ok(lines as usize);
+        }
+        let Self { minutes, line_seconds, .. } = self;
+        Err(format!(
+            "--minutes {minutes} of {line_seconds} s a line are {lines} lines, give one to a million"
+        ))
     }
-    if core_affinity::get_core_ids().map_or(0, |cores| cores.len()) < 2 {
-        return Err("two cores are needed: one for the server, one for the client".to_owned());
-    }
-    pin(CLIENT_CORE);
+}
+
+fn measure(options: &Options, lines: usize) -> Result<(Vec<Line>, Option<String>), String> {
+    cores::take_client()?;
     let gateway = Process::start(&[
         "gateway",
         "--durability",
@@ -87,9 +100,68 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
     if !options.json {
         head(options);
     }
-    let (measured, failure) = soak(options, lines as usize, &gateway, &mut client);
+    let soaked = soak(options, lines, &gateway, &mut client);
     gateway.stop();
-    conclude(options, &measured, failure)
+    Ok(soaked)
+}
+
+/// The same for the page: how latency and memory went.
+pub(crate) fn part(minutes: f64, mac: Mac, durability: Class) -> Result<Part, String> {
+    let line_seconds = ((minutes * 60.0 / PAGE_LINES).round() as u64).max(1);
+    let options = Options { minutes, rate: 1000, line_seconds, mac, durability, json: true };
+    let lines = options.lines()?;
+    let (measured, failure) = measure(&options, lines)?;
+    let Some(drift) = drift(&measured) else {
+        return Err(failure.unwrap_or_else(|| "no line was completed".to_owned()));
+    };
+    let over = |figure: fn(&Line) -> f64| -> Vec<(f64, f64)> {
+        let at = |number: usize| (number as u64 + 1) * line_seconds;
+        measured.iter().enumerate().map(|(number, line)| (at(number) as f64, figure(line))).collect()
+    };
+    let lines = |title: &str, upward: &str, series: Vec<Series>| Plot::Lines {
+        title: title.to_owned(),
+        across: "seconds".to_owned(),
+        upward: upward.to_owned(),
+        logarithmic: (false, false),
+        series,
+    };
+    let memory = |line: &Line| line.anonymous_kib as f64 / 1024.0;
+    let is_small = drift.last_anonymous_kib <= MEMORY_KIB_MAX;
+    let verdicts = vec![
+        Verdict {
+            state: if is_small { State::Met } else { State::NotMet },
+            text: format!(
+                "{} KiB beside the mapped journal; goal {MEMORY_KIB_MAX}",
+                drift.last_anonymous_kib
+            ),
+        },
+        Verdict {
+            state: if failure.is_none() { State::Met } else { State::NotMet },
+            text: failure.unwrap_or_else(|| format!("the rate of {} a second was kept", options.rate)),
+        },
+    ];
+    let section = Section {
+        title: format!("Over time, {}", mac.argument()),
+        explanation: format!(
+            "{} commands a second for {minutes} minutes, a point for every {line_seconds} s; latency from the time at \
+             which a command was due.",
+            options.rate
+        ),
+        verdicts,
+        plots: vec![
+            lines(
+                "Latency",
+                "µs",
+                vec![
+                    ("p50".to_owned(), over(|line| line.p50_us)),
+                    ("p99".to_owned(), over(|line| line.p99_us)),
+                ],
+            ),
+            lines("Memory beside the mapped journal", "MiB", vec![("gateway".to_owned(), over(memory))]),
+        ],
+        table: Vec::new(),
+    };
+    Ok(Part { section, distributions: Vec::new() })
 }
 
 /// The lines, up to the first failure.
@@ -189,7 +261,11 @@ fn head(options: &Options) {
     for (name, value) in machine::describe() {
         println!("{name:<11}{value}");
     }
-    println!("pinned     server on core {SERVER_CORE}, client and cold threads on core {CLIENT_CORE}");
+    println!(
+        "pinned     server on core {}, client and cold threads on core {}",
+        cores::server(),
+        cores::client()
+    );
     println!("journal    {}", options.durability.argument());
     println!("MAC        {}, both ways", options.mac.argument());
     println!("latency    from the time a command was due, signing excluded, in µs\n");

@@ -11,10 +11,10 @@ use tollgate_protocol::mac::{FrameMac, TAG_BYTES};
 
 use crate::overview::Part;
 use crate::report::{Plot, Section, State, Verdict};
-use crate::serve::{SERVER_CORE, pin};
+
 use crate::statistics::Spread;
 use crate::workload::{BATCH, Kind, Workload, limit_order};
-use crate::{Mac, machine};
+use crate::{Mac, cores, machine};
 
 /// What to measure.
 #[derive(Args)]
@@ -71,7 +71,7 @@ fn new_order(samples: &[(Kind, Samples)]) -> Option<&Samples> {
 }
 
 fn measure_all(options: &Options, look_ns: f64) -> Result<(Vec<(Kind, Samples)>, Spread), String> {
-    pin(SERVER_CORE);
+    cores::pin(cores::server())?;
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
     let mut workload = Workload::new(directory.path(), options.mac.algorithm())?;
     let mac = FrameMac::new(options.mac.algorithm(), &[7; 32]);

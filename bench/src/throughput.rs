@@ -8,11 +8,11 @@ use crate::overview::Part;
 use crate::peer::Process;
 use crate::report::{Plot, Section, State, Verdict};
 use crate::scrape::Page;
-use crate::serve::{CLIENT_CORE, CONNECTIONS_MAX, SERVER_CORE, pin};
+use crate::serve::CONNECTIONS_MAX;
 use crate::statistics::Spread;
 use crate::turns::random_order;
 use crate::workload::Kind;
-use crate::{Class, Idle, Mac, machine};
+use crate::{Class, Idle, Mac, cores, machine};
 
 /// What to measure.
 #[derive(Args)]
@@ -67,7 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
             "give one round at least, of 1000 commands at least, and a window of 1 at least".to_owned()
         );
     }
-    pin(CLIENT_CORE);
+    cores::take_client()?;
     let macs = options.mac.map_or_else(|| vec![Mac::HmacSha256, Mac::Blake3], |mac| vec![mac]);
     let mut documents = Vec::new();
     let mut met = true;
@@ -165,7 +165,11 @@ fn print(options: &Options, mac: Mac, subjects: &[Subject], steal: u64) {
     for (name, value) in machine::describe() {
         println!("{name:<11}{value}");
     }
-    println!("pinned     server on core {SERVER_CORE}; client, venue and cold threads on core {CLIENT_CORE}");
+    println!(
+        "pinned     server on core {}; client, venue and cold threads on core {}",
+        cores::server(),
+        cores::client()
+    );
     println!("MAC        {}, both ways; journal {}", mac.argument(), options.durability.argument());
     println!(
         "load       {} commands a round, {} connection(s), {} on their way on each; {} rounds",
@@ -226,7 +230,7 @@ pub(crate) fn part(rounds: usize, mac: Mac, durability: Class) -> Result<Part, S
         durability,
         json: false,
     };
-    pin(CLIENT_CORE);
+    cores::take_client()?;
     let subjects = measure(&options, mac)?;
     let new = spread(&subjects[GATEWAY]).median;
     let state = if new >= goal(mac) { State::Met } else { State::NotMet };

@@ -8,9 +8,9 @@ use tollgate_protocol::mac::MacAlgorithm;
 
 use crate::fix::FixClient;
 use crate::peer::{EchoClient, GatewayClient, Process};
-use crate::serve::SERVER_CORE;
+
 use crate::statistics::{Round, Rounds};
-use crate::{Class, Idle, Mac};
+use crate::{Class, Idle, Mac, cores};
 
 enum Client {
     Echo(EchoClient),
@@ -57,7 +57,7 @@ impl Peer {
     pub(crate) fn fix(name: &'static str, program: &Path, store: &str) -> Result<Self, String> {
         let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
         let path = directory.path().display().to_string();
-        let (core, port) = (SERVER_CORE.to_string(), free_port()?.to_string());
+        let (core, port) = (cores::server().to_string(), free_port()?.to_string());
         let process = Process::start_program(program, &[store, &path, &core, &port])?;
         let client = FixClient::connect(process.address)?;
         Ok(Self::stopped(name, process, Client::Fix(client), Some(directory)))

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use tollgate_journal::{Appender, FlusherHandle, FlusherOptions, Room, Settings, open};
 
 use super::{Outcome, PAYLOAD_BYTES};
-use crate::serve::CLIENT_CORE;
 
 /// Nothing that works takes so long.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -21,7 +20,7 @@ pub(super) struct Live {
 impl Live {
     pub(super) fn open(settings: &Settings) -> Outcome<Self> {
         let opened = open(settings, |_| {})?;
-        let options = FlusherOptions { core: Some(CLIENT_CORE), ..FlusherOptions::default() };
+        let options = FlusherOptions { core: Some(crate::cores::client()), ..FlusherOptions::default() };
         let live = Self { appender: opened.appender, handle: opened.flusher.spawn(&options)? };
         live.settle()?;
         Ok(live)

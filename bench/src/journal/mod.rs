@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use tollgate_journal::RECORD_HEADER_BYTES;
 
-use crate::machine;
-use crate::serve::{SERVER_CORE, pin};
+use crate::overview::Part;
+use crate::{cores, machine};
+
 use crate::turns::random_order;
 use append::Append;
 use durable::Durable;
@@ -70,9 +71,6 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
     if options.records < RECORDS_MINIMUM {
         return Err(format!("--records is {}, give {RECORDS_MINIMUM} at least", options.records));
     }
-    if core_affinity::get_core_ids().map_or(0, |cores| cores.len()) < 2 {
-        return Err("two cores are needed: one to append, one for the journal's cold threads".to_owned());
-    }
     let measured = measure(options).map_err(|error| error.to_string())?;
     if options.json {
         println!("{}", report::document(&measured));
@@ -82,6 +80,13 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
     Ok(true)
 }
 
+/// The same measurement for the page, on the disk of `directory`.
+pub(crate) fn part(rounds: usize, directory: &Path) -> Result<Part, String> {
+    let options =
+        Options { rounds, directory: Some(directory.to_owned()), records: RECORDS_MINIMUM * 20, json: false };
+    measure(&options).map(|measured| report::part(&measured)).map_err(|error| error.to_string())
+}
+
 fn measure(options: &Options) -> Outcome<Measured> {
     let base = options.directory.clone().unwrap_or_else(|| PathBuf::from("."));
     let base = base.canonicalize().map_err(|error| format!("--directory {}: {error}", base.display()))?;
@@ -89,7 +94,8 @@ fn measure(options: &Options) -> Outcome<Measured> {
         .prefix("tollgate-bench-")
         .tempdir_in(&base)
         .map_err(|error| format!("cannot write to {}: {error}", base.display()))?;
-    pin(SERVER_CORE);
+    cores::take_client()?;
+    cores::pin(cores::server())?;
     let steal = machine::steal();
     let (rounds, recovered_bytes) = rounds(options, directory.path())?;
     Ok(Measured {

@@ -4,8 +4,10 @@ use serde_json::{Value, json};
 
 use super::durable::{Latency, PAUSE, PENDING};
 use super::{Measured, PAYLOAD_BYTES, RECORD_BYTES, Round};
-use crate::machine;
-use crate::serve::{CLIENT_CORE, SERVER_CORE};
+use crate::overview::Part;
+use crate::report;
+use crate::{cores, machine};
+
 use crate::statistics::Spread;
 
 /// What a figure should reach.
@@ -60,6 +62,18 @@ impl Goal {
         }
     }
 
+    /// For the page.
+    fn verdict_of(self, row: &Row) -> report::Verdict {
+        let median = row.spread.median;
+        let state = match self {
+            _ if self.is_met(median) => report::State::Met,
+            Self::AtMost { first, .. } if median <= first => report::State::FirstRelease,
+            _ => report::State::NotMet,
+        };
+        let text = format!("{}: {} {}; {}", row.label, shown(median), row.unit, self.verdict(median));
+        report::Verdict { state, text }
+    }
+
     fn json(self, median: f64) -> Value {
         match self {
             Self::AtMost { first, goal } => json!({
@@ -78,7 +92,11 @@ pub(super) fn print(measured: &Measured) {
         println!("{name:<11}{value}");
     }
     println!("{:<11}{}", "files", measured.file_system);
-    println!("pinned     appends on core {SERVER_CORE}, the journal's cold threads on core {CLIENT_CORE}");
+    println!(
+        "pinned     appends on core {}, the journal's cold threads on core {}",
+        cores::server(),
+        cores::client()
+    );
     println!("record     {RECORD_BYTES} bytes, {PAYLOAD_BYTES} of them payload");
     println!("rounds     {}", measured.rounds.len());
     println!("steal      {} ms in all", measured.steal * 10);
@@ -115,6 +133,49 @@ pub(super) fn document(measured: &Measured) -> Value {
         "page_faults": { "append": record, "copy": copy },
         "figures": figures,
     })
+}
+
+/// The same for the page.
+pub(super) fn part(measured: &Measured) -> Part {
+    let all = sections(measured);
+    let rows = || all.iter().flat_map(|section| section.rows.iter());
+    let judged = |row: &Row| row.goal.map(|goal| goal.verdict_of(row));
+    let ratios = rows().filter(|row| matches!(row.goal, Some(Goal::AtMost { .. })));
+    let rates = rows().filter(|row| matches!(row.goal, Some(Goal::AtLeast(_))));
+    let mut table =
+        vec![["", "median", "lower quartile", "upper quartile", "unit"].map(str::to_owned).to_vec()];
+    for row in rows() {
+        let figures = [row.spread.median, row.spread.low, row.spread.high].map(shown);
+        let label = std::iter::once(row.label.clone());
+        table.push(label.chain(figures).chain([row.unit.to_owned()]).collect());
+    }
+    let section = report::Section {
+        title: "The journal alone".to_owned(),
+        explanation: format!(
+            "Records of {PAYLOAD_BYTES} bytes, beside a copy of as many bytes, a direct write of 4 KiB and a reading of \
+             the same bytes, on {}. * printed, not claimed: a shared machine cannot defend it.",
+            measured.file_system
+        ),
+        verdicts: rows().filter_map(judged).collect(),
+        plots: vec![
+            report::Plot::Spreads {
+                title: "Times the control, over the rounds".to_owned(),
+                unit: "×".to_owned(),
+                rows: ratios
+                    .map(|row| (row.label.clone(), Spread::five(row.values.iter().copied())))
+                    .collect(),
+                marks: vec![("append goal".to_owned(), 1.5), ("durable goal".to_owned(), 1.2)],
+            },
+            report::Plot::Bars {
+                title: "Records a second: group commit on the disk, and recovery".to_owned(),
+                unit: "a second".to_owned(),
+                bars: rates.map(|row| (row.label.clone(), row.spread.median)).collect(),
+                mark: None,
+            },
+        ],
+        table,
+    };
+    Part { section, distributions: Vec::new() }
 }
 
 fn row_json(row: &Row) -> Value {

@@ -4,15 +4,19 @@ use serde_json::json;
 
 use super::{Agreement, ECHO, FLOOR, GATEWAY, Measured, Options, SHARES, goals};
 use crate::peer::THINK;
-use crate::serve::{CLIENT_CORE, SERVER_CORE};
+
 use crate::statistics::Rounds;
-use crate::{Idle, machine, quickfix};
+use crate::{Idle, cores, machine, quickfix};
 
 pub(super) fn print(options: &Options, measured: &Measured) {
     for (name, value) in machine::describe() {
         println!("{name:<11}{value}");
     }
-    println!("pinned     server on core {SERVER_CORE}, client and cold threads on core {CLIENT_CORE}");
+    println!(
+        "pinned     server on core {}, client and cold threads on core {}",
+        cores::server(),
+        cores::client()
+    );
     println!("waiting    the gateway by {}; echo, floor and client spin", options.idle.argument());
     if options.quickfix.is_some() {
         println!("{}", quickfix::explanation(options.idle));
