@@ -181,6 +181,28 @@ impl Workload {
         self.rig.drain(end);
     }
 
+    /// The orders that were sent; their answers are forgotten.
+    pub(crate) fn take_orders(&mut self) -> Vec<OrderId> {
+        let mut orders = Vec::new();
+        self.rig.drain(|_, request| {
+            if let VenueRequest::New(order) = request {
+                orders.push(order.order_id);
+            }
+        });
+        orders
+    }
+
+    /// The venue has an order, and cancels it.
+    pub(crate) fn end(&mut self, order_id: OrderId) {
+        self.rig.report_order(order_id, ReportBody::Accepted { venue_order_id: order_id.0 });
+        self.rig.report_order(order_id, ReportBody::Cancelled);
+    }
+
+    /// Forgets what waits to be sent, and returns how many bytes it was.
+    pub(crate) fn discard(&mut self) -> usize {
+        self.rig.drain(|_, _| {})
+    }
+
     /// Prepares, runs and settles one batch, and says whether every command had the outcome of its kind.
     pub(crate) fn batch<T>(&mut self, kind: Kind, run: impl FnOnce(&mut Self) -> T) -> Result<T, String> {
         self.prepare(kind);

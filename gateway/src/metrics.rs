@@ -153,19 +153,6 @@ impl Outcome {
     pub const NAMES: [&str; 5] = ["acknowledged", "rejected", "repeated", "refused", "answered"];
 }
 
-/// The names of report kinds, as [`tollgate_protocol::event::ReportKind::name`] gives them.
-pub const REPORTS: [&str; 9] = [
-    "accepted",
-    "filled",
-    "rejected",
-    "cancelled",
-    "cancel_rejected",
-    "replaced",
-    "replace_rejected",
-    "expired",
-    "unknown",
-];
-
 /// What a venue's link does, written by the hot thread.
 #[derive(Default)]
 pub struct VenueMetrics {
@@ -195,7 +182,7 @@ pub struct Metrics {
     pub commands: [[Counter; 5]; 10],
     /// Refusals by code, in the order of [`Code::ALL`].
     pub rejects: Box<[Counter]>,
-    /// Reports by kind ([`REPORTS`]).
+    /// Reports by kind ([`ReportKind::NAMES`](tollgate_protocol::event::ReportKind::NAMES)).
     pub reports: [Counter; 9],
     /// Stage times of sampled commands, in nanoseconds, by stage ([`STAGES`]).
     pub stages: [Histogram; 7],

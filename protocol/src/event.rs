@@ -174,16 +174,35 @@ wire_struct!(Fill { trade_id, price, quantity, fee, maker });
 impl ReportKind {
     /// The kind's name in tables, metrics and the journal.
     pub fn name(&self) -> &'static str {
+        Self::NAMES[self.index()]
+    }
+
+    /// The names of all kinds, by wire discriminant.
+    pub const NAMES: [&str; 9] = [
+        "accepted",
+        "filled",
+        "rejected",
+        "cancelled",
+        "cancel_rejected",
+        "replaced",
+        "replace_rejected",
+        "expired",
+        "unknown",
+    ];
+
+    /// The wire discriminant, an index into [`ReportKind::NAMES`].
+    #[inline]
+    pub fn index(&self) -> usize {
         match self {
-            Self::Accepted { .. } => "accepted",
-            Self::Filled(_) => "filled",
-            Self::Rejected { .. } => "rejected",
-            Self::Cancelled => "cancelled",
-            Self::CancelRejected { .. } => "cancel_rejected",
-            Self::Replaced { .. } => "replaced",
-            Self::ReplaceRejected { .. } => "replace_rejected",
-            Self::Expired => "expired",
-            Self::Unknown { .. } => "unknown",
+            Self::Accepted { .. } => 0,
+            Self::Filled(_) => 1,
+            Self::Rejected { .. } => 2,
+            Self::Cancelled => 3,
+            Self::CancelRejected { .. } => 4,
+            Self::Replaced { .. } => 5,
+            Self::ReplaceRejected { .. } => 6,
+            Self::Expired => 7,
+            Self::Unknown { .. } => 8,
         }
     }
 }

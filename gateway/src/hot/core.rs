@@ -15,7 +15,7 @@ use super::outbox::Outbox;
 use super::sessions::Sessions;
 use super::state::{State, sweeps};
 use super::{judge, recent::Recent};
-use crate::metrics::{Metrics, REPORTS};
+use crate::metrics::Metrics;
 use crate::record::{
     self, Child, Effect, Intent, Origin, PAYLOAD_BYTES_MAX, Price, Record, Refusal, ReportRecord,
 };
@@ -337,13 +337,6 @@ impl Core {
                 venue.unrung = false;
                 venue.requests.ring();
             }
-        }
-    }
-
-    /// Counts a report by its kind.
-    pub fn count_report(&self, name: &str) {
-        if let Some(at) = REPORTS.iter().position(|known| *known == name) {
-            self.metrics.reports[at].add(1);
         }
     }
 

@@ -31,7 +31,7 @@ pub fn check(
     check_shape(order)?;
     check_capabilities(order, instrument)?;
     let quantity_steps = quantity(order.quantity, instrument, mode)?;
-    let terms = OrderTerms {
+    let mut terms = OrderTerms {
         account,
         instrument: index,
         side: order.side,
@@ -47,7 +47,7 @@ pub fn check(
         position_ticket: order.position_ticket,
         value_ticks: 0,
     };
-    let terms = OrderTerms { value_ticks: value_ticks(&terms, mark), ..terms };
+    terms.value_ticks = value_ticks(&terms, mark);
     check_quantity(&terms, instrument)?;
     let notional = check_notional(&terms, instrument)?;
     Ok((terms, notional))
@@ -141,7 +141,19 @@ fn price(
     instrument: &Instrument,
     mode: PrecisionMode,
 ) -> Result<i64, Reject> {
-    let Some(value) = value else { return Ok(0) };
+    match value {
+        None => Ok(0),
+        Some(value) => ticks(value, toward, instrument, mode),
+    }
+}
+
+#[inline]
+fn ticks(
+    value: Decimal,
+    toward: Toward,
+    instrument: &Instrument,
+    mode: PrecisionMode,
+) -> Result<i64, Reject> {
     let ticks = on_grid(value, instrument.price, toward, mode, Code::PriceNotOnTick)?;
     let lowest = instrument.price_minimum.max(1);
     if ticks < lowest {

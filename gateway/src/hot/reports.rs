@@ -154,7 +154,7 @@ pub fn tell(core: &mut Core, sessions: &mut Sessions, order: &Order, kind: Repor
         report: report(core, order, kind),
     };
     let sequence = core.commit_report(&record)?;
-    core.count_report(kind.name());
+    core.metrics.reports[kind.index()].add(1);
     core.tell(sessions, sequence, order.client, record.event(core.now_ns));
     Ok(())
 }

@@ -4,10 +4,12 @@ use tollgate_protocol::command::Action;
 use tollgate_protocol::reject::Code;
 
 use super::Source;
+use tollgate_protocol::event::ReportKind;
+
 use super::exposition::{Exposition, LATENCY_BOUNDS_NS, Percent, STAGE_BOUNDS_NS, Seconds};
 use super::process::Process;
 use super::status::Phase;
-use crate::metrics::{Counter, Outcome, REPORTS, STAGES, VenueMetrics};
+use crate::metrics::{Counter, Outcome, STAGES, VenueMetrics};
 
 /// The text of all metrics as they stand.
 pub(super) fn render(source: &Source) -> String {
@@ -55,7 +57,7 @@ fn commands(out: &mut Exposition, source: &Source) {
     }
     by_code(out, "tollgate_rejects_total", "Commands refused, by code.", &metrics.rejects);
     let mut family = out.counter("tollgate_reports_total", "Reports of venues, by kind.");
-    for (kind, count) in REPORTS.iter().zip(&metrics.reports) {
+    for (kind, count) in ReportKind::NAMES.iter().zip(&metrics.reports) {
         family.labelled(&[("kind", kind)], count.get());
     }
     out.gauge("tollgate_dedupe_entries", "Commands in the deduplication window.")
