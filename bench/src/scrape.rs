@@ -1,13 +1,29 @@
 //! What a gateway says of itself on its side port.
 
-use crate::peer::Process;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::peer::{PATIENCE, Process};
+
+/// Between two looks at a page that is still the old one.
+const RETRY: Duration = Duration::from_millis(5);
 
 /// The text of all metrics at one moment.
 pub(crate) struct Page(String);
 
 impl Page {
+    /// As they are now: the side port may show a page again that it has shown a moment before.
     pub(crate) fn of(gateway: &Process) -> Result<Self, String> {
-        gateway.metrics().map(Self).map_err(|error| format!("no metrics from the side port: {error}"))
+        let (asked, began) = (SystemTime::now(), Instant::now());
+        let asked_s = asked.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        while began.elapsed() < PATIENCE {
+            let page = gateway.metrics().map(Self);
+            let page = page.map_err(|error| format!("no metrics from the side port: {error}"))?;
+            if page.value("tollgate_last_turn_timestamp_seconds")? >= asked_s {
+                return Ok(page);
+            }
+            std::thread::sleep(RETRY);
+        }
+        Err("the metrics of the side port are older than 10 s".to_owned())
     }
 
     /// The same of a gateway that is stopped, and is again afterwards.
