@@ -29,8 +29,8 @@ pub(crate) struct Options {
     /// How long, in minutes; parts of one are allowed.
     #[arg(long, default_value_t = 60.0)]
     minutes: f64,
-    /// Commands a second, 1 to 20000. The journal keeps about 300 bytes of each.
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    /// Commands a second, 1 to 15000. The journal keeps about 300 bytes of each.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=15_000))]
     rate: u32,
     /// Seconds that a line stands for, 1 to 3600.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]

@@ -6,33 +6,44 @@ use tollgate_protocol::identity::OrderId;
 
 use super::order::FinalOrder;
 
-/// The ids that were ever used. Ids come from one counter, so 64 neighbours share a word: about two bytes an order.
+/// Ids of a page.
+const PAGE_IDS: u64 = 4096;
+
+/// The ids that were ever used, a bit for each. Ids come from one counter, so pages are full but for what else it counts:
+/// half a byte an order.
 #[derive(Default)]
 pub(super) struct UsedIds {
-    words: HashMap<u64, u64>,
+    pages: HashMap<u64, Box<[u64; (PAGE_IDS / 64) as usize]>>,
 }
 
 impl UsedIds {
     /// Adds `id`; false when it was there.
     pub(super) fn insert(&mut self, id: OrderId) -> bool {
-        let word = self.words.entry(id.0 >> 6).or_default();
-        let bit = 1 << (id.0 & 63);
-        let is_new = *word & bit == 0;
-        *word |= bit;
+        let page = self.pages.entry(id.0 / PAGE_IDS).or_insert_with(|| Box::new([0; _]));
+        let (word, bit) = place(id);
+        let is_new = page[word] & bit == 0;
+        page[word] |= bit;
         is_new
     }
 
     /// True when `id` was ever used.
     pub(super) fn contains(&self, id: OrderId) -> bool {
-        self.words.get(&(id.0 >> 6)).is_some_and(|word| word >> (id.0 & 63) & 1 == 1)
+        let (word, bit) = place(id);
+        self.pages.get(&(id.0 / PAGE_IDS)).is_some_and(|page| page[word] & bit != 0)
     }
 
     /// All of them in words of 64, by number: for comparing.
     pub(super) fn sorted_words(&self) -> Vec<(u64, u64)> {
-        let mut words: Vec<(u64, u64)> = self.words.iter().map(|(at, word)| (*at, *word)).collect();
-        words.sort_unstable();
-        words
+        let words_of = |page: u64| (page * (PAGE_IDS / 64)..).zip(self.pages[&page].iter().copied());
+        let mut pages: Vec<u64> = self.pages.keys().copied().collect();
+        pages.sort_unstable();
+        pages.into_iter().flat_map(words_of).filter(|(_, word)| *word != 0).collect()
     }
+}
+
+/// The word of its page, and the bit in it.
+fn place(id: OrderId) -> (usize, u64) {
+    ((id.0 % PAGE_IDS / 64) as usize, 1 << (id.0 % 64))
 }
 
 /// The last final orders, at most `limit` of them.

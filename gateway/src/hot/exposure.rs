@@ -281,7 +281,7 @@ impl Exposure {
                 totals.minute.add(minute);
                 totals.hour.add(hour);
                 totals.day += 1;
-                totals.use_rate(now_ns, rules.checks[owner].rate_interval_ns);
+                totals.use_rate(now_ns, rules.figures[owner].rate_interval_ns);
             }
         }
     }
@@ -321,7 +321,7 @@ impl Exposure {
     /// Uses the rate of these owners once.
     pub fn use_rate(&mut self, rules: &Rules, owners: super::rules::Owners, now_ns: u64) {
         for owner in owners {
-            self.totals[owner].use_rate(now_ns, rules.checks[owner].rate_interval_ns);
+            self.totals[owner].use_rate(now_ns, rules.figures[owner].rate_interval_ns);
         }
     }
 

@@ -7,7 +7,7 @@ use tollgate_protocol::reject::Owner;
 
 use super::exposure::{HOUR_NS, MINUTE_NS, Mark, Totals};
 use super::risk::{self, Candidate};
-use super::rules::{InstrumentRule, OWNER_KINDS, Owners};
+use super::rules::{InstrumentRule, Owners, each};
 use super::state::State;
 use crate::record::OrderTerms;
 
@@ -45,13 +45,13 @@ pub fn keeps(
     };
     mark.bid_ticks != 0
         && risk::percent_collar(terms, &rule.instrument, mark).is_ok()
-        && (0..owners.len()).all(|at| keeps_one(state, &measured, owners[at], OWNER_KINDS[at]))
+        && each(owners).all(|(owner, kind)| keeps_one(state, &measured, owner, kind))
 }
 
 #[inline]
 fn keeps_one(state: &State, measured: &Measured<'_>, owner: usize, kind: Owner) -> bool {
     let rules = &state.rules;
-    if rules.checks[owner].asks_nothing() {
+    if rules.figures[owner].is_free {
         return true;
     }
     let totals = &state.exposure.totals[owner];
@@ -66,13 +66,15 @@ fn keeps_one(state: &State, measured: &Measured<'_>, owner: usize, kind: Owner) 
 #[inline]
 fn keeps_pace(state: &State, measured: &Measured<'_>, owner: usize, totals: &Totals) -> bool {
     let (limits, now_ns) = (&state.rules.limits[owner], measured.now_ns);
-    let latest_ns = now_ns.saturating_add(state.rules.checks[owner].rate_ahead_ns);
-    let is_new = measured.candidate.replaces.is_none();
+    let latest_ns = now_ns.saturating_add(state.rules.figures[owner].rate_ahead_ns);
+    // A replace makes no order; the rate counts it.
+    let makes_none = measured.candidate.replaces.is_some();
     totals.rate_used_until_ns <= latest_ns
-        && totals.minute.get(now_ns, MINUTE_NS) < limits.max_orders_per_minute
-        && totals.hour.get(now_ns, HOUR_NS) < limits.max_orders_per_hour
-        && totals.day < limits.max_orders_per_day
-        && (totals.open_orders < limits.max_open_orders || !is_new)
+        && (makes_none
+            || totals.minute.get(now_ns, MINUTE_NS) < limits.max_orders_per_minute
+                && totals.hour.get(now_ns, HOUR_NS) < limits.max_orders_per_hour
+                && totals.day < limits.max_orders_per_day
+                && totals.open_orders < limits.max_open_orders)
 }
 
 /// Quantity, notional and price of the one order.
@@ -98,13 +100,13 @@ fn keeps_collar(terms: &OrderTerms, reference_ticks: i64, collar_ppm: u64) -> bo
 /// Loss of the day and fall from its best, and the slower pace of who is near either.
 #[inline]
 fn keeps_losses(state: &State, measured: &Measured<'_>, owner: usize, totals: &Totals) -> bool {
-    let (limits, checks) = (&state.rules.limits[owner], &state.rules.checks[owner]);
+    let (limits, figures) = (&state.rules.limits[owner], &state.rules.figures[owner]);
     let result = totals.day_result();
     let (loss, fall) = (Money(result.0.saturating_neg()), totals.peak.saturating_sub(result));
     let paced = measured.now_ns.saturating_sub(totals.last_order_ns) >= state.rules.slow_interval_ns;
     loss < limits.max_daily_loss
         && fall < limits.max_drawdown
-        && (paced || loss < checks.slow_loss && fall < checks.slow_fall)
+        && (paced || loss < figures.slow_loss && fall < figures.slow_fall)
 }
 
 /// Quantity of the symbol, held and working.

@@ -82,6 +82,7 @@ pub fn run<P: Probe>(
     // Decoded where it stays: a command is large, and moving what was written just now is slow.
     let decoded = frame.body::<Command>();
     let decoded = decoded.as_ref().map_err(|code| *code)?;
+    // No command decodes from so many bytes, a test holds; its record must fit its place whatever comes.
     if body.len() > COMMAND_BYTES_MAX {
         return Err(Code::FrameBody);
     }

@@ -14,6 +14,7 @@ use tollgate_protocol::text::Text;
 use super::core::Core;
 use super::judge::{self, Asker};
 use super::orders::Order;
+use super::rules::each;
 use super::sessions::Sessions;
 use super::state::State;
 
@@ -257,17 +258,16 @@ fn symbol_limits(
         let (name, symbol) = (Text::truncated(name), instrument.symbol);
         rows.push(AnswerBody::Limit(LimitState { name, symbol, owner, limit, used }));
     };
-    let all = || owners.into_iter().zip(super::rules::OWNER_KINDS);
     let least_attos = |limit: fn(&tollgate_config::OwnerLimits) -> i128| {
-        let (value, owner) = state.rules.least(all(), limit);
+        let (value, owner) = state.rules.least(each(&owners), limit);
         (attos(value), owner)
     };
     let least_money = |limit: fn(&tollgate_config::OwnerLimits) -> Money| {
-        let (value, owner) = state.rules.least(all(), limit);
+        let (value, owner) = state.rules.least(each(&owners), limit);
         (value.to_decimal(), owner)
     };
     let least_count = |limit: fn(&tollgate_config::OwnerLimits) -> u64| {
-        let (value, owner) = state.rules.least(all(), limit);
+        let (value, owner) = state.rules.least(each(&owners), limit);
         (count(value), owner)
     };
     row("max_quantity", least_attos(|limits| limits.max_quantity), Decimal::ZERO);

@@ -12,7 +12,7 @@ use super::exposure::{HOUR_NS, MINUTE_NS, Mark, Totals};
 use super::limits;
 use super::orders::Order;
 use super::repeat;
-use super::rules::{Asked, Check, InstrumentRule, Owners, Rules};
+use super::rules::{InstrumentRule, Owners, Rules, each};
 use super::state::State;
 use crate::record::{OrderTerms, VenueState};
 
@@ -71,19 +71,18 @@ fn limited(state: &State, candidate: &Candidate<'_>, owners: &Owners, now_ns: u6
     let rule = &state.rules.instruments[usize::from(terms.instrument.0)];
     let instrument = &rule.instrument;
     let mark = state.exposure.marks[usize::from(terms.instrument.0)];
-    let asked = state.rules.asked(*owners);
-    throttle(state, &asked, now_ns)?;
+    throttle(state, owners, now_ns)?;
     repeated(state, candidate, now_ns)?;
-    order_counts(state, candidate, &asked, now_ns)?;
-    size(&state.rules, &asked, candidate, rule)?;
-    price(&state.rules, &asked, terms, instrument, mark, now_ns)?;
+    order_counts(state, candidate, owners, now_ns)?;
+    size(&state.rules, owners, candidate, rule)?;
+    price(&state.rules, owners, terms, instrument, mark, now_ns)?;
     if is_reducing(state, candidate) {
         return Ok(());
     }
-    losses(state, &asked)?;
-    slowed(state, &asked, now_ns)?;
-    position(state, candidate, &asked, rule)?;
-    notional(state, candidate, &asked)?;
+    losses(state, owners)?;
+    slowed(state, owners, now_ns)?;
+    position(state, candidate, owners, rule)?;
+    notional(state, candidate, owners)?;
     self_trade(state, candidate)
 }
 
@@ -144,10 +143,10 @@ fn reduce_only(state: &State, candidate: &Candidate<'_>) -> Result<(), Reject> {
 
 /// Orders a second of every owner.
 #[inline]
-fn throttle(state: &State, asked: &Asked, now_ns: u64) -> Result<(), Reject> {
-    for (owner, kind) in asked.owners(Check::Rate) {
+fn throttle(state: &State, owners: &Owners, now_ns: u64) -> Result<(), Reject> {
+    for (owner, kind) in each(owners) {
         // GCRA: the time used up may run ahead of the clock by all but one order of the burst.
-        let latest_ns = now_ns.saturating_add(state.rules.checks[owner].rate_ahead_ns);
+        let latest_ns = now_ns.saturating_add(state.rules.figures[owner].rate_ahead_ns);
         if state.exposure.totals[owner].rate_used_until_ns > latest_ns {
             let limit = Decimal::new(i64::from(state.rules.limits[owner].orders_per_second), 0);
             return Err(Reject { limit, ..Reject::new(Code::RateLimitExceeded, kind) });
@@ -158,8 +157,8 @@ fn throttle(state: &State, asked: &Asked, now_ns: u64) -> Result<(), Reject> {
 
 /// Slower orders for who is near a loss limit. What makes a position smaller is never slowed.
 #[inline]
-fn slowed(state: &State, asked: &Asked, now_ns: u64) -> Result<(), Reject> {
-    for (owner, kind) in asked.owners(Check::Losses) {
+fn slowed(state: &State, owners: &Owners, now_ns: u64) -> Result<(), Reject> {
+    for (owner, kind) in each(owners) {
         let since_ns = now_ns.saturating_sub(state.exposure.totals[owner].last_order_ns);
         if since_ns < state.rules.slow_interval_ns && is_slowed(state, owner) {
             let limit = Decimal::new(i64::from(state.rules.slow_orders_per_second), 0);
@@ -171,11 +170,11 @@ fn slowed(state: &State, asked: &Asked, now_ns: u64) -> Result<(), Reject> {
 
 /// True when an owner has used so much of a loss limit that its orders are slowed.
 fn is_slowed(state: &State, owner: usize) -> bool {
-    let checks = &state.rules.checks[owner];
+    let figures = &state.rules.figures[owner];
     let totals = &state.exposure.totals[owner];
     let result = totals.day_result();
-    Money(result.0.saturating_neg()) >= checks.slow_loss
-        || totals.peak.saturating_sub(result) >= checks.slow_fall
+    Money(result.0.saturating_neg()) >= figures.slow_loss
+        || totals.peak.saturating_sub(result) >= figures.slow_fall
 }
 
 /// The share of its loss limits that an owner has used, in percent.
@@ -204,12 +203,17 @@ fn repeated(state: &State, candidate: &Candidate<'_>, now_ns: u64) -> Result<(),
 }
 
 #[inline]
-fn order_counts(state: &State, candidate: &Candidate<'_>, asked: &Asked, now_ns: u64) -> Result<(), Reject> {
+fn order_counts(
+    state: &State,
+    candidate: &Candidate<'_>,
+    owners: &Owners,
+    now_ns: u64,
+) -> Result<(), Reject> {
     if candidate.replaces.is_some() {
         // It makes no order; the rate counts it.
         return Ok(());
     }
-    for (owner, kind) in asked.owners(Check::Counts) {
+    for (owner, kind) in each(owners) {
         let limits = &state.rules.limits[owner];
         let totals = &state.exposure.totals[owner];
         let counts = [
@@ -239,18 +243,18 @@ fn count_reject(code: Code, owner: Owner, count: u64, limit: u64) -> Reject {
 #[inline]
 fn size(
     rules: &Rules,
-    asked: &Asked,
+    owners: &Owners,
     candidate: &Candidate<'_>,
     rule: &InstrumentRule,
 ) -> Result<(), Reject> {
     let terms = candidate.terms;
-    let (limit, owner) = rules.least(asked.owners(Check::Quantity), |limits| limits.max_quantity);
+    let (limit, owner) = rules.least(each(owners), |limits| limits.max_quantity);
     let quantity = attos(rule, terms.quantity_steps);
     if quantity > limit {
         let (value, limit) = (Decimal::from_attos_lossy(quantity), Decimal::from_attos_lossy(limit));
         return Err(Reject::limit(Code::QuantityExceedsMaximum, owner, value, limit));
     }
-    let (limit, owner) = rules.least(asked.owners(Check::Notional), |limits| limits.max_notional);
+    let (limit, owner) = rules.least(each(owners), |limits| limits.max_notional);
     if candidate.notional > limit && !terms.reduce_only {
         let value = candidate.notional.to_decimal();
         return Err(Reject::limit(Code::NotionalExceedsMaxPerOrder, owner, value, limit.to_decimal()));
@@ -267,13 +271,13 @@ pub fn attos(rule: &InstrumentRule, steps: i64) -> i128 {
 #[inline]
 fn price(
     rules: &Rules,
-    asked: &Asked,
+    owners: &Owners,
     terms: &OrderTerms,
     instrument: &Instrument,
     mark: Mark,
     now_ns: u64,
 ) -> Result<(), Reject> {
-    let (age_limit_ms, owner) = rules.least(asked.owners(Check::PriceAge), |limits| limits.max_price_age_ms);
+    let (age_limit_ms, owner) = rules.least(each(owners), |limits| limits.max_price_age_ms);
     let age_ms = now_ns.saturating_sub(mark.observed_ns) / 1_000_000;
     if mark.bid_ticks == 0 || age_ms > u64::from(age_limit_ms) {
         if terms.reduce_only {
@@ -287,7 +291,7 @@ fn price(
         return Ok(());
     }
     let reference = reference_ticks(terms, mark);
-    let (collar_ppm, owner) = rules.least(asked.owners(Check::Collar), |limits| limits.collar_ppm);
+    let (collar_ppm, owner) = rules.least(each(owners), |limits| limits.collar_ppm);
     let bound = match terms.side {
         Side::Buy => scaled(reference, 1_000_000_u64.saturating_add(collar_ppm)),
         Side::Sell => scaled(reference, 1_000_000_u64.saturating_sub(collar_ppm)),
@@ -348,8 +352,8 @@ fn collar(
 }
 
 #[inline]
-fn losses(state: &State, asked: &Asked) -> Result<(), Reject> {
-    for (owner, kind) in asked.owners(Check::Losses) {
+fn losses(state: &State, owners: &Owners) -> Result<(), Reject> {
+    for (owner, kind) in each(owners) {
         let limits = &state.rules.limits[owner];
         let totals = &state.exposure.totals[owner];
         let result = totals.day_result();
@@ -372,10 +376,10 @@ fn losses(state: &State, asked: &Asked) -> Result<(), Reject> {
 fn position(
     state: &State,
     candidate: &Candidate<'_>,
-    asked: &Asked,
+    owners: &Owners,
     rule: &InstrumentRule,
 ) -> Result<(), Reject> {
-    for (owner, kind) in asked.owners(Check::Position) {
+    for (owner, kind) in each(owners) {
         let (held, limit) = held(state, candidate, owner, kind);
         let would_be = attos(rule, held.saturating_add(candidate.added_steps));
         if would_be > limit {
@@ -416,8 +420,8 @@ pub fn exposures(candidate: &Candidate<'_>, totals: &Totals) -> [Money; 2] {
 
 /// Gross and net notional over all symbols, working orders included.
 #[inline]
-fn notional(state: &State, candidate: &Candidate<'_>, asked: &Asked) -> Result<(), Reject> {
-    for (owner, kind) in asked.owners(Check::Exposure) {
+fn notional(state: &State, candidate: &Candidate<'_>, owners: &Owners) -> Result<(), Reject> {
+    for (owner, kind) in each(owners) {
         let limits = &state.rules.limits[owner];
         let [gross, net] = exposures(candidate, &state.exposure.totals[owner]);
         if gross > limits.max_gross {

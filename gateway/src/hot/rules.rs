@@ -64,34 +64,11 @@ pub type Owners = [usize; 4];
 /// Who an owner is, by its place in [`Owners`].
 pub const OWNER_KINDS: [Owner; 4] = [Owner::Firm, Owner::Account, Owner::Client, Owner::Symbol];
 
-/// A check that limits may ask for: a place of four bits in [`Asked`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Check {
-    /// Orders a second.
-    Rate,
-    /// Orders of a minute, an hour and a day, and open ones.
-    Counts,
-    /// Daily loss or drawdown.
-    Losses,
-    /// Long or short quantity of a symbol.
-    Position,
-    /// Gross or net notional.
-    Exposure,
-    /// Quantity of one order.
-    Quantity,
-    /// Notional of one order.
-    Notional,
-    /// Age of the reference price.
-    PriceAge,
-    /// Distance from the reference price.
-    Collar,
-}
-
-/// What an owner's limits ask for, and with what: worked out once, so that an order pays for that alone.
+/// What is worked out of an owner's limits once, and not with every order.
 #[derive(Clone, Copy)]
-pub struct OwnerChecks {
-    /// The lowest bit of the place of each [`Check`] that is asked for.
-    asks: u64,
+pub struct OwnerFigures {
+    /// It has no limit at all.
+    pub is_free: bool,
     /// Nanoseconds between two orders at its rate; 0 when it has none.
     pub rate_interval_ns: u64,
     /// How far the time that is used up may run ahead of the clock: by all but one order of the burst.
@@ -102,37 +79,11 @@ pub struct OwnerChecks {
     pub slow_fall: Money,
 }
 
-impl OwnerChecks {
-    /// True for an owner without any limit.
-    #[inline]
-    pub fn asks_nothing(&self) -> bool {
-        self.asks == 0
-    }
-
+impl OwnerFigures {
     fn new(limits: &OwnerLimits, slow_percent: u32) -> Self {
-        const NONE: OwnerLimits = OwnerLimits::NONE;
         let rate_interval_ns = rate_interval_ns(limits.orders_per_second);
-        let counts = [limits.max_orders_per_minute, limits.max_orders_per_hour, limits.max_orders_per_day];
-        let asks = [
-            (Check::Rate, rate_interval_ns != 0),
-            (
-                Check::Counts,
-                counts.iter().any(|count| *count != NONE.max_orders_per_day)
-                    || limits.max_open_orders != NONE.max_open_orders,
-            ),
-            (
-                Check::Losses,
-                (limits.max_daily_loss, limits.max_drawdown) != (NONE.max_daily_loss, NONE.max_drawdown),
-            ),
-            (Check::Position, (limits.max_long, limits.max_short) != (NONE.max_long, NONE.max_short)),
-            (Check::Exposure, (limits.max_gross, limits.max_net) != (NONE.max_gross, NONE.max_net)),
-            (Check::Quantity, limits.max_quantity != NONE.max_quantity),
-            (Check::Notional, limits.max_notional != NONE.max_notional),
-            (Check::PriceAge, limits.max_price_age_ms != NONE.max_price_age_ms),
-            (Check::Collar, limits.collar_ppm != NONE.collar_ppm),
-        ];
         Self {
-            asks: asks.iter().filter(|(_, asks)| *asks).map(|(check, _)| 1 << (4 * *check as u32)).sum(),
+            is_free: *limits == OwnerLimits::NONE,
             slow_loss: slow_from(limits.max_daily_loss, slow_percent),
             slow_fall: slow_from(limits.max_drawdown, slow_percent),
             rate_interval_ns,
@@ -146,25 +97,10 @@ fn slow_from(limit: Money, percent: u32) -> Money {
     if limit == Money::MAX { limit } else { Money((limit.0 / 100 * i128::from(percent)).max(1)) }
 }
 
-/// The owners of an order, and which of them ask for which check.
-#[derive(Clone, Copy)]
-pub struct Asked {
-    owners: Owners,
-    bits: u64,
-}
-
-impl Asked {
-    /// The owners that ask for a check: their places in [`Rules::limits`], and who they are.
-    #[inline]
-    pub fn owners(&self, check: Check) -> impl Iterator<Item = (usize, Owner)> + use<> {
-        let (owners, mut bits) = (self.owners, self.bits >> (4 * check as u32) & 15);
-        std::iter::from_fn(move || {
-            let at = bits.trailing_zeros() as usize;
-            let found = (*owners.get(at)?, *OWNER_KINDS.get(at)?);
-            bits &= bits - 1;
-            Some(found)
-        })
-    }
+/// The owners of an order with who they are.
+#[inline]
+pub fn each(owners: &Owners) -> impl Iterator<Item = (usize, Owner)> {
+    owners.iter().copied().zip(OWNER_KINDS)
 }
 
 /// Nanoseconds between two orders at this rate; 0 when the rate is no limit.
@@ -182,8 +118,8 @@ pub struct Rules {
     pub clients: Box<[ClientRule]>,
     /// Limits of every owner: the firm, then the accounts, the clients, the symbols.
     pub limits: Box<[OwnerLimits]>,
-    /// What each of them asks for.
-    pub checks: Box<[OwnerChecks]>,
+    /// What is worked out of each of them.
+    pub figures: Box<[OwnerFigures]>,
     /// Venues' names, in the order of the settings.
     pub venues: Box<[Text<15>]>,
     /// Second of the UTC day at which daily counters start anew.
@@ -247,9 +183,9 @@ impl Rules {
                 })
                 .collect(),
             clients: settings.clients.iter().map(|client| ClientRule::new(client, settings)).collect(),
-            checks: limits
+            figures: limits
                 .iter()
-                .map(|limits| OwnerChecks::new(limits, u32::from(risk.slow_percent)))
+                .map(|limits| OwnerFigures::new(limits, u32::from(risk.slow_percent)))
                 .collect(),
             limits,
             venues: settings.venues.iter().map(|venue| venue.name).collect(),
@@ -292,13 +228,6 @@ impl Rules {
             clients_from + usize::from(client),
             symbols_from + usize::from(instrument),
         ]
-    }
-
-    /// What the owners of an order ask for.
-    #[inline]
-    pub fn asked(&self, owners: Owners) -> Asked {
-        let bits = (0..owners.len()).fold(0, |bits, at| bits | self.checks[owners[at]].asks << at);
-        Asked { owners, bits }
     }
 
     /// The smallest of these owners' values of a limit, with whose it is; no limit and the firm, where none has one.

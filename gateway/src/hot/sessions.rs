@@ -393,8 +393,9 @@ impl Sessions {
     /// Bytes that a session received, where [`Session::body`] said.
     #[inline]
     pub fn bytes(&self, slot: u16, place: &Range<usize>) -> &[u8] {
-        let session = self.slots.get(usize::from(slot)).and_then(Option::as_ref);
-        session.and_then(|session| session.incoming.get(place.clone())).unwrap_or_default()
+        let session = self.slots[usize::from(slot)].as_ref();
+        assert!(session.is_some(), "a session stands while its command is judged");
+        session.map_or(&[], |session| &session.incoming[place.clone()])
     }
 
     /// The session behind a poll's token.
