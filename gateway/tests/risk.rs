@@ -10,7 +10,7 @@ use rust_decimal::prelude::ToPrimitive;
 use tollgate_bridge::venue::{ReportBody, VenueRequest};
 use tollgate_config::{OwnerLimits, SelfTradeMode};
 use tollgate_gateway::rig::Rig;
-use tollgate_protocol::command::{Action, Side, Target};
+use tollgate_protocol::command::{Action, NewOrder, OrderType, Replace, Side, Target, TimeInForce};
 use tollgate_protocol::event::{Fill, ReportKind};
 use tollgate_protocol::frame::FRAME_BYTES_MAX;
 use tollgate_protocol::mac::MacAlgorithm;
@@ -288,4 +288,50 @@ fn orders_of_one_account_do_not_trade_with_each_other() {
     assert_eq!(self_trade(SelfTradeMode::CancelResting), (vec!["sell", "cancel", "buy"], true));
     assert_eq!(self_trade(SelfTradeMode::CancelAggressor), (vec!["sell"], false));
     assert_eq!(self_trade(SelfTradeMode::CancelBoth), (vec!["sell", "cancel"], false));
+}
+
+/// A way out must not wait for the account's own bids.
+#[test]
+fn what_makes_a_position_smaller_may_cross_its_own_orders() {
+    let settings = settings(|settings| settings.accounts[0].self_trade = SelfTradeMode::CancelAggressor);
+    let mut house = House::new(&settings);
+    let id = OrderId(house.command(0, Action::New(limit(Side::Buy, 3_000, 6_500_000))).unwrap());
+    let (price, quantity) = (Decimal::new(6_500_000, 2), Decimal::new(3_000, 5));
+    house.report(
+        0,
+        id,
+        ReportKind::Filled(Fill { trade_id: 1, price, quantity, fee: Decimal::ZERO, maker: true }),
+    );
+    let bid = Action::New(limit(Side::Buy, 1_000, 6_495_000));
+    assert!(house.command(0, bid).is_ok());
+    let reject = house.command(0, Action::New(limit(Side::Sell, 5_000, 6_495_000))).unwrap_err();
+    assert_eq!(reject.code, Code::SelfTrade, "it would turn the position round");
+
+    let smaller = limit(Side::Sell, 1_000, 6_495_000);
+    let resting = OrderId(house.command(0, Action::New(smaller)).unwrap());
+    let market = NewOrder {
+        order_type: OrderType::Market,
+        price: None,
+        time_in_force: TimeInForce::ImmediateOrCancel,
+        reduce_only: true,
+        ..smaller
+    };
+    assert!(house.command(0, Action::New(market)).is_ok());
+    let quantity = Some(Decimal::new(500, 5));
+    let (target, price, stop_price) = (Target::Order(resting), None, None);
+    let shrink = Action::Replace(Replace { target, quantity, price, stop_price });
+    assert!(house.command(0, shrink).is_ok());
+}
+
+/// A clock may have been set back before a restart: that is no rate that somebody keeps breaking.
+#[test]
+fn who_has_no_rate_is_not_refused_for_one() {
+    let settings = settings(|settings| {
+        settings.risk.firm.orders_per_second = u32::MAX;
+        settings.accounts[0].limits.max_long = 1_000_000_000_000_000_000_000;
+    });
+    let mut house = House::new(&settings);
+    assert!(house.command(0, Action::New(limit(Side::Buy, 1_000, 6_400_000))).is_ok());
+    house.now_ns -= 500_000_000;
+    assert_eq!(house.command(0, Action::New(limit(Side::Buy, 1_000, 6_400_100))).map(|_| ()), Ok(()));
 }

@@ -51,17 +51,22 @@ pub fn check(state: &State, candidate: &Candidate<'_>, now_ns: u64) -> Result<()
     trading_state(state, candidate)?;
     reduce_only(state, candidate)?;
     if limits::keeps(state, candidate, &owners, rule, mark, now_ns) {
-        debug_assert!(
-            matches!(
-                limited(state, candidate, &owners, now_ns).map_err(|reject| reject.code),
-                Ok(()) | Err(Code::RepeatedOrder | Code::SelfTrade)
-            ),
-            "what keeps every limit breaks one"
-        );
-        repeated(state, candidate, now_ns)?;
-        return self_trade(state, candidate);
+        let verdict = unlimited(state, candidate, now_ns);
+        debug_assert_eq!(verdict, limited(state, candidate, &owners, now_ns));
+        return verdict;
     }
     limited(state, candidate, &owners, now_ns)
+}
+
+/// What is left to ask of an order that keeps every limit.
+#[inline]
+fn unlimited(state: &State, candidate: &Candidate<'_>, now_ns: u64) -> Result<(), Reject> {
+    repeated(state, candidate, now_ns)?;
+    match self_trade(state, candidate) {
+        // Asked last, for it seldom matters.
+        Err(_) if is_reducing(state, candidate) => Ok(()),
+        verdict => verdict,
+    }
 }
 
 /// The same limit by limit, with a reason.

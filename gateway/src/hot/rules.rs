@@ -64,14 +64,18 @@ pub type Owners = [usize; 4];
 /// Who an owner is, by its place in [`Owners`].
 pub const OWNER_KINDS: [Owner; 4] = [Owner::Firm, Owner::Account, Owner::Client, Owner::Symbol];
 
+/// The firm's place in [`Rules::limits`].
+const FIRM: usize = 0;
+
 /// What is worked out of an owner's limits once, and not with every order.
 #[derive(Clone, Copy)]
 pub struct OwnerFigures {
-    /// It has no limit at all.
+    /// It has no limit at all. Never the firm: something asks for a price that is there, and not years old.
     pub is_free: bool,
     /// Nanoseconds between two orders at its rate; 0 when it has none.
     pub rate_interval_ns: u64,
-    /// How far the time that is used up may run ahead of the clock: by all but one order of the burst.
+    /// How far the time that is used up may run ahead of the clock: by all but one order of the burst. Without a rate
+    /// however far, for a clock may have been set back over a restart.
     pub rate_ahead_ns: u64,
     /// The loss of a day from which orders are slowed.
     pub slow_loss: Money,
@@ -80,14 +84,17 @@ pub struct OwnerFigures {
 }
 
 impl OwnerFigures {
-    fn new(limits: &OwnerLimits, slow_percent: u32) -> Self {
+    fn new(at: usize, limits: &OwnerLimits, slow_percent: u32) -> Self {
         let rate_interval_ns = rate_interval_ns(limits.orders_per_second);
         Self {
-            is_free: *limits == OwnerLimits::NONE,
+            is_free: at != FIRM && *limits == OwnerLimits::NONE,
             slow_loss: slow_from(limits.max_daily_loss, slow_percent),
             slow_fall: slow_from(limits.max_drawdown, slow_percent),
             rate_interval_ns,
-            rate_ahead_ns: rate_interval_ns.saturating_mul(u64::from(limits.orders_burst.max(1)) - 1),
+            rate_ahead_ns: match rate_interval_ns {
+                0 => u64::MAX,
+                _ => rate_interval_ns.saturating_mul(u64::from(limits.orders_burst.max(1)) - 1),
+            },
         }
     }
 }
@@ -185,7 +192,8 @@ impl Rules {
             clients: settings.clients.iter().map(|client| ClientRule::new(client, settings)).collect(),
             figures: limits
                 .iter()
-                .map(|limits| OwnerFigures::new(limits, u32::from(risk.slow_percent)))
+                .enumerate()
+                .map(|(at, limits)| OwnerFigures::new(at, limits, u32::from(risk.slow_percent)))
                 .collect(),
             limits,
             venues: settings.venues.iter().map(|venue| venue.name).collect(),
