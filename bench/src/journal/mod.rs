@@ -26,6 +26,8 @@ const PAYLOAD_BYTES: usize = 128;
 const RECORD_BYTES: usize = RECORD_HEADER_BYTES + PAYLOAD_BYTES;
 /// Enough for recovery to be more than the opening of files.
 const RECORDS_MINIMUM: u64 = 10_000;
+/// As many as a start should take a second for, at most.
+const RECORDS_DEFAULT: u64 = 1_000_000;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -40,7 +42,7 @@ pub(crate) struct Options {
     #[arg(long)]
     directory: Option<PathBuf>,
     /// Records of the journal that is recovered, 10000 at least; 160 bytes each.
-    #[arg(long, default_value_t = 1_000_000)]
+    #[arg(long, default_value_t = RECORDS_DEFAULT)]
     records: u64,
     /// Print JSON.
     #[arg(long)]
@@ -83,7 +85,7 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
 /// The same measurement for the page, on the disk of `directory`.
 pub(crate) fn part(rounds: usize, directory: &Path) -> Result<Part, String> {
     let options =
-        Options { rounds, directory: Some(directory.to_owned()), records: RECORDS_MINIMUM * 20, json: false };
+        Options { rounds, directory: Some(directory.to_owned()), records: RECORDS_DEFAULT, json: false };
     measure(&options).map(|measured| report::part(&measured)).map_err(|error| error.to_string())
 }
 
