@@ -9,6 +9,7 @@ use tollgate_gateway::record::Record;
 use tollgate_journal::testing::FaultyStorage;
 use tollgate_protocol::command::{Action, Close, Side, Target};
 use tollgate_protocol::event::{Durability, Event, EventBody, ReportKind};
+use tollgate_protocol::identity::CommandId;
 use tollgate_protocol::reject::Code;
 use tollgate_protocol::text::Symbol;
 
@@ -141,9 +142,7 @@ fn a_full_lane_refuses_orders_and_passes_cancels() {
         settings.capacity.lane_reserved = 64;
     });
     let mut client = house.client(0);
-    let resting =
-        acknowledged(&mut client, Action::New(limit("BTCUSDT", Side::Buy, "0.01", "60000"))).command_id;
-    report_of(&mut client, resting, |kind| matches!(kind, ReportKind::Accepted { .. }));
+    let resting = resting(&mut client);
     house.gateway().venues()[0].pause();
     let mut taken = 0;
     let code = loop {
@@ -218,14 +217,15 @@ fn lost_replies_are_asked_for_and_never_sent_again() {
 #[test]
 fn lost_connections_cancel_orders_where_the_client_wants_it() {
     let house = House::new(|_| {});
+    let metrics = house.gateway().metrics().clone();
     // Client 3 of the settings (index 2) wants its orders cancelled; index 0 does not.
     for (index, wanted) in [(2, true), (0, false)] {
         let mut client = house.client(index);
-        let id =
-            acknowledged(&mut client, Action::New(limit("BTCUSDT", Side::Buy, "0.01", "60000"))).command_id;
-        report_of(&mut client, id, |kind| matches!(kind, ReportKind::Accepted { .. }));
+        let id = resting(&mut client);
         let last = client.last_event_sequence();
         drop(client);
+        // A client that is back before its loss is noticed has never been without a session.
+        wait_for("the loss to be noticed", || metrics.sessions.get() == 0);
         let mut client = house.resume(index, last);
         if wanted {
             report_of(&mut client, id, |kind| *kind == ReportKind::Cancelled);
@@ -234,6 +234,28 @@ fn lost_connections_cancel_orders_where_the_client_wants_it() {
         }
         client.goodbye().unwrap();
     }
+}
+
+#[test]
+fn a_lost_connection_cancels_nothing_while_its_client_has_another_session() {
+    let house = House::new(|_| {});
+    let metrics = house.gateway().metrics().clone();
+    let mut lost = house.client(2);
+    let mut other = house.client(2);
+    let id = resting(&mut lost);
+    wait_for("both sessions to stand", || metrics.sessions.get() == 2);
+    drop(lost);
+    wait_for("the loss to be noticed", || metrics.sessions.get() == 1);
+    // It still works: a cancel finds it.
+    acknowledged(&mut other, Action::Cancel(Target::Command(id)));
+    other.goodbye().unwrap();
+}
+
+/// The command id of an order that the venue has accepted.
+fn resting(client: &mut Client) -> CommandId {
+    let id = acknowledged(client, Action::New(limit("BTCUSDT", Side::Buy, "0.01", "60000"))).command_id;
+    report_of(client, id, |kind| matches!(kind, ReportKind::Accepted { .. }));
+    id
 }
 
 #[test]
