@@ -7,6 +7,7 @@ use tollgate_protocol::decimal::Decimal;
 use tollgate_protocol::identity::CommandId;
 use tollgate_protocol::reject::{Code, Owner, Reject};
 
+use super::memory;
 use super::table::{IndexTable, hash_pair};
 
 /// The first answer to a command, as the window keeps it.
@@ -117,7 +118,7 @@ impl Dedupe {
     /// keeps the index from being steered; it changes no answer.
     pub fn new(window_commands: usize, window_ns: u64, clients: usize, seed: u64) -> Self {
         Self {
-            entries: vec![Entry::EMPTY; window_commands + UNTIDY_MAX].into_boxed_slice(),
+            entries: memory::filled(Entry::EMPTY, window_commands + UNTIDY_MAX),
             // Not for the sum: that would double the table for a power of two. It is filled to three quarters at most.
             table: IndexTable::new(window_commands.max(2 * UNTIDY_MAX)),
             next: 0,

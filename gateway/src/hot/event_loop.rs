@@ -20,6 +20,7 @@ use tollgate_protocol::text::Remark;
 
 use super::clock::{Clock, NoProbe, StageProbe};
 use super::core::{Asked, Core, LiveQuote, VenueLink};
+use super::memory;
 use super::outbox::Outbox;
 use super::pipeline::{self, Taken};
 use super::recent::Recent;
@@ -135,8 +136,8 @@ impl Hot {
             durability: settings.journal.durability,
             venues: venues.collect(),
             recent: Recent::new(),
-            sent_ns: vec![0; slots].into_boxed_slice(),
-            asked: vec![Asked::default(); slots].into_boxed_slice(),
+            sent_ns: memory::filled(0, slots),
+            asked: memory::filled(Asked::default(), slots),
             metrics: parts.metrics,
             now_ns: 0,
         };

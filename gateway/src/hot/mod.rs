@@ -15,6 +15,7 @@ mod exposure;
 mod halts;
 mod judge;
 mod limits;
+mod memory;
 mod orders;
 mod outbox;
 pub(crate) mod pipeline;

@@ -5,9 +5,9 @@ use tollgate_protocol::command::Side;
 use tollgate_protocol::identity::{AccountIndex, CommandId, OrderId};
 use tollgate_protocol::instrument::InstrumentIndex;
 
+use super::memory;
 use super::table::{IndexTable, hash_pair};
 use crate::record::OrderTerms;
-use prefetch_index::prefetch_index;
 
 /// What a replace asks for, until the venue has answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -124,16 +124,16 @@ impl Orders {
     pub fn new(open: usize, finished: usize, accounts: usize, instruments: usize, seed: u64) -> Self {
         let capacity = open + finished.max(1);
         Self {
-            slots: Vec::with_capacity(capacity),
+            slots: memory::room(capacity),
             capacity,
             by_id: IndexTable::new(capacity),
             by_command: IndexTable::new(capacity),
-            open: Vec::with_capacity(open),
+            open: memory::room(open),
             books: vec![NONE; accounts * instruments * 2].into_boxed_slice(),
             accounts,
-            finished: std::collections::VecDeque::with_capacity(finished.max(1) + 1),
+            finished: memory::room(finished.max(1) + 1).into(),
             finished_max: finished.max(1),
-            free: Vec::with_capacity(capacity),
+            free: memory::room(capacity),
             trades: Trades::new((4 * capacity).next_power_of_two(), seed),
             seed,
         }
@@ -323,8 +323,7 @@ impl Orders {
     #[inline]
     fn prefetch_oldest(&self) {
         if let Some(slot) = self.finished.get(2 * PREFETCHED_AHEAD) {
-            prefetch_index(&self.slots, *slot as usize);
-            prefetch_index(&self.slots, *slot as usize + 1);
+            memory::prefetch(&self.slots, *slot as usize);
         }
         if let Some(slot) = self.finished.get(PREFETCHED_AHEAD) {
             let old = &self.slots[*slot as usize].order;
@@ -372,7 +371,7 @@ struct Trades {
 
 impl Trades {
     fn new(capacity: usize, seed: u64) -> Self {
-        Self { entries: Vec::with_capacity(capacity), next: 0, table: IndexTable::new(capacity), seed }
+        Self { entries: memory::room(capacity), next: 0, table: IndexTable::new(capacity), seed }
     }
 
     #[inline]

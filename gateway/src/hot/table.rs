@@ -1,7 +1,7 @@
 //! A hash index of fixed size over entries that live elsewhere: it never allocates after it is made, never rehashes,
 //! and leaves no tombstones.
 
-use prefetch_index::prefetch_index;
+use super::memory;
 
 /// Maps hashes to entry numbers by linear probing with backward-shift deletion.
 pub struct IndexTable {
@@ -15,7 +15,7 @@ impl IndexTable {
     pub fn new(entries: usize) -> Self {
         let size = (entries.max(4) * 2).next_power_of_two();
         assert!(u32::try_from(size).is_ok(), "an index table holds fewer than 2^31 entries");
-        Self { slots: vec![0; size].into_boxed_slice(), mask: size - 1 }
+        Self { slots: memory::filled(0, size), mask: size - 1 }
     }
 
     /// The entry with this hash for which `is_it` holds.
@@ -39,7 +39,7 @@ impl IndexTable {
     /// Has the place that the hash leads to brought near, for who will ask for it soon.
     #[inline]
     pub fn prefetch(&self, hash: u64) {
-        prefetch_index(&self.slots, (hash >> 32) as usize & self.mask);
+        memory::prefetch(&self.slots, (hash >> 32) as usize & self.mask);
     }
 
     /// Adds an entry. The caller keeps to the number of entries that the table was made for.

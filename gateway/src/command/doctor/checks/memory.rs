@@ -42,10 +42,10 @@ fn swap_used_kib(line: &str) -> Option<u64> {
 
 const HUGE_PAGES: Topic = Topic {
     name: "huge-pages",
-    right: "madvise or never",
+    right: "madvise",
     why: "With \"always\" the kernel gathers and splits pages of every process, in the background and at page faults: \
           both take time at moments that nobody chose, and interrupt all cores of the process. The gateway asks for \
-          no huge pages; large tables may gain from them all the same, so measure both.",
+          huge pages for its tables alone, at its start; with \"never\" it does not get them.",
 };
 
 pub(super) fn huge_pages(host: &Host) -> Finding {
@@ -59,8 +59,8 @@ pub(super) fn huge_pages(host: &Host) -> Finding {
         };
         let choice = bracketed(&text).ok_or_else(|| Unread::strange(path, &text))?;
         match choice {
-            "madvise" | "never" => Ok(HUGE_PAGES.good(choice)),
-            "always" => {
+            "madvise" => Ok(HUGE_PAGES.good(choice)),
+            "always" | "never" => {
                 let set = format!("echo madvise | sudo tee {path}");
                 Ok(HUGE_PAGES.could_be_better(choice, vec![set]))
             }
@@ -175,7 +175,7 @@ mod tests {
         let path = "/sys/kernel/mm/transparent_hugepage/enabled";
         let state = |text: &str| huge_pages(&Fixture::new(&[(path, text)]).host()).state;
         assert_eq!(state("always [madvise] never\n"), State::Good);
-        assert_eq!(state("always madvise [never]\n"), State::Good);
+        assert_eq!(state("always madvise [never]\n"), State::CouldBeBetter);
         assert_eq!(state("[always] madvise never\n"), State::CouldBeBetter);
         assert_eq!(state("always\n"), State::Unknown);
         assert_eq!(huge_pages(&Fixture::new(&[]).host()).state, State::Unknown);
