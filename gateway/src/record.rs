@@ -19,6 +19,8 @@ use tollgate_protocol::{wire_enum, wire_struct};
 pub const PAYLOAD_BYTES_MAX: usize = 512;
 /// The longest encoding of a command, with numbers and lengths in as many bytes as they may take.
 pub const COMMAND_BYTES_MAX: usize = 256;
+/// The longest payload of a record that has a command, without the command.
+pub const BESIDE_COMMAND_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - COMMAND_BYTES_MAX;
 
 /// A journal record's meaning. `kind` numbers are stable.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -507,6 +509,19 @@ impl Refusal {
 impl ReportRecord {
     /// The stable number of its kind.
     pub const KIND: u16 = 7;
+
+    /// The most bytes of a payload beside the report's own: two numbers.
+    pub const HEAD_BYTES_MAX: usize = 13;
+
+    /// Writes the payload as [`encode`] does, the report by its bytes.
+    #[inline]
+    pub fn encode_written(&self, report: &[u8], out: &mut [u8]) -> usize {
+        let mut writer = Writer::new(out);
+        self.client.write(&mut writer);
+        self.event_sequence.write(&mut writer);
+        writer.bytes(report);
+        finish(writer)
+    }
 
     /// The event of the record, made at `time_ns`.
     #[inline]

@@ -7,6 +7,7 @@ use crate::decimal::Decimal;
 use crate::identity::{CommandId, OrderId};
 use crate::reject::Reject;
 use crate::text::{AccountName, Remark, Symbol};
+use crate::wire::{Wire, Writer};
 use crate::{wire_enum, wire_struct};
 
 /// The body of an event frame. Every event is journaled, and numbered per client from 1 without gaps; a client
@@ -170,6 +171,22 @@ pub struct Fill {
 }
 
 wire_struct!(Fill { trade_id, price, quantity, fee, maker });
+
+/// The most bytes of a [`Report`] on the wire.
+pub const REPORT_BYTES_MAX: usize = 224;
+
+impl Event {
+    /// Writes the event of a report as [`Wire::write`] does, the report by its bytes: they stand in the journal too, and
+    /// are worked out once.
+    #[inline]
+    pub fn write_report(event_sequence: u64, time_ns: u64, report: &[u8], out: &mut Writer<'_>) {
+        const REPORT: u8 = 2;
+        event_sequence.write(out);
+        time_ns.write(out);
+        out.byte(REPORT);
+        out.bytes(report);
+    }
+}
 
 impl ReportKind {
     /// The kind's name in tables, metrics and the journal.

@@ -13,7 +13,7 @@
 
 use crate::mac::{FrameMac, TAG_BYTES};
 use crate::reject::Code;
-use crate::wire::{self, Reader, Wire};
+use crate::wire::{Reader, Wire, Writer};
 
 /// The first bytes of every frame.
 pub const MAGIC: [u8; 2] = *b"TG";
@@ -190,8 +190,22 @@ pub fn encode<T: Wire>(
     mac: Option<&FrameMac>,
     out: &mut [u8],
 ) -> Option<usize> {
+    encode_with(kind, sequence, |out| body.write(out), mac, out)
+}
+
+/// The same with a body that `write` writes.
+#[inline]
+pub fn encode_with(
+    kind: FrameKind,
+    sequence: u64,
+    write: impl FnOnce(&mut Writer<'_>),
+    mac: Option<&FrameMac>,
+    out: &mut [u8],
+) -> Option<usize> {
     debug_assert_eq!(kind.has_mac(), mac.is_some());
-    let body_bytes = wire::encode(body, out.get_mut(HEADER_BYTES..)?).ok()?;
+    let mut writer = Writer::new(out.get_mut(HEADER_BYTES..)?);
+    write(&mut writer);
+    let body_bytes = writer.finish().ok()?;
     if body_bytes > BODY_BYTES_MAX {
         return None;
     }

@@ -9,6 +9,7 @@ use tollgate_protocol::command::Action;
 use tollgate_protocol::event::{Durability, Event};
 use tollgate_protocol::identity::{CommandId, OrderId};
 use tollgate_protocol::reject::Code;
+use tollgate_protocol::wire::{Wire, Writer};
 
 use super::orders::Order;
 use super::outbox::Outbox;
@@ -17,7 +18,8 @@ use super::state::{State, sweeps};
 use super::{judge, recent::Recent};
 use crate::metrics::Metrics;
 use crate::record::{
-    self, Child, Effect, Intent, Origin, PAYLOAD_BYTES_MAX, Price, Record, Refusal, ReportRecord,
+    BESIDE_COMMAND_BYTES_MAX, Child, Effect, Intent, Origin, PAYLOAD_BYTES_MAX, Price, Record, Refusal,
+    ReportRecord,
 };
 
 /// The last quote of an instrument, as the venue sent it: newer than what the journal has, and no decision rests on it
@@ -90,7 +92,7 @@ pub struct Core {
 impl Core {
     /// Journals a record and takes it into the state.
     pub fn commit(&mut self, room: Room, record: &Record) -> Result<u64, Code> {
-        let sequence = self.append(room, record.kind(), |out| record.encode(out))?;
+        let sequence = self.append(room, record.kind(), PAYLOAD_BYTES_MAX, |out| record.encode(out))?;
         self.state.apply(sequence, self.now_ns, record);
         Ok(sequence)
     }
@@ -98,7 +100,9 @@ impl Core {
     /// The same for a client's intent, with the bytes that its command came in.
     #[inline]
     pub fn commit_intent(&mut self, room: Room, intent: &Intent, command: &[u8]) -> Result<u64, Code> {
-        let sequence = self.append(room, Intent::KIND, |out| intent.encode_received(command, out))?;
+        let bytes_max = command.len() + BESIDE_COMMAND_BYTES_MAX;
+        let encode = |out: &mut [u8]| intent.encode_received(command, out);
+        let sequence = self.append(room, Intent::KIND, bytes_max, encode)?;
         self.state.advance(self.now_ns);
         self.state.apply_intent(sequence, self.now_ns, intent);
         Ok(sequence)
@@ -107,17 +111,20 @@ impl Core {
     /// The same for a refusal.
     #[inline]
     pub fn commit_refusal(&mut self, refusal: &Refusal, command: &[u8]) -> Result<u64, Code> {
+        let bytes_max = command.len() + BESIDE_COMMAND_BYTES_MAX;
         let encode = |out: &mut [u8]| refusal.encode_received(command, out);
-        let sequence = self.append(Room::Ordinary, Refusal::KIND, encode)?;
+        let sequence = self.append(Room::Ordinary, Refusal::KIND, bytes_max, encode)?;
         self.state.advance(self.now_ns);
         self.state.apply_refusal(sequence, self.now_ns, refusal);
         Ok(sequence)
     }
 
-    /// The same for a report.
+    /// The same for a report, with its bytes.
     #[inline]
-    pub fn commit_report(&mut self, record: &ReportRecord) -> Result<u64, Code> {
-        let sequence = self.append(Room::Reserved, ReportRecord::KIND, |out| record::encode(record, out))?;
+    pub fn commit_report(&mut self, record: &ReportRecord, report: &[u8]) -> Result<u64, Code> {
+        let bytes_max = report.len() + ReportRecord::HEAD_BYTES_MAX;
+        let encode = |out: &mut [u8]| record.encode_written(report, out);
+        let sequence = self.append(Room::Reserved, ReportRecord::KIND, bytes_max, encode)?;
         self.state.advance(self.now_ns);
         self.state.apply_report(record);
         Ok(sequence)
@@ -128,9 +135,10 @@ impl Core {
         &mut self,
         room: Room,
         kind: u16,
+        bytes_max: usize,
         encode: impl FnOnce(&mut [u8]) -> usize,
     ) -> Result<u64, Code> {
-        let written = self.journal.append(room, kind, self.now_ns, PAYLOAD_BYTES_MAX, encode);
+        let written = self.journal.append(room, kind, self.now_ns, bytes_max, encode);
         written.map_err(|error| match error {
             AppendError::Failed => Code::JournalFailed,
             _ => Code::JournalFull,
@@ -146,8 +154,21 @@ impl Core {
 
     /// Tells the event of the journal's record `sequence` to its client's sessions.
     #[inline]
-    pub fn tell(&mut self, sessions: &mut Sessions, sequence: u64, client: u16, event: Event) {
-        sessions.publish(client, &event, self.gate(sequence));
+    pub fn tell(&mut self, sessions: &mut Sessions, sequence: u64, client: u16, event: &Event) {
+        self.tell_written(sessions, sequence, client, event, |out| event.write(out));
+    }
+
+    /// The same for an event that `write` writes.
+    #[inline]
+    pub fn tell_written(
+        &mut self,
+        sessions: &mut Sessions,
+        sequence: u64,
+        client: u16,
+        event: &Event,
+        write: impl Fn(&mut Writer<'_>),
+    ) {
+        sessions.publish(client, event.event_sequence, self.gate(sequence), write);
         self.metrics.event_sequences[usize::from(client)].set(event.event_sequence);
         self.recent.push(client, event);
     }
@@ -166,7 +187,7 @@ impl Core {
         for wanted in next..=last {
             let Some(event) = self.recent.find(client, wanted) else { return false };
             let event: Event = *event;
-            if session.event(&event, gate).is_err() {
+            if session.event(event.event_sequence, gate, |out| event.write(out)).is_err() {
                 session.ending = Some(Code::SessionSlowReader);
                 break;
             }

@@ -286,10 +286,12 @@ impl Exposure {
         }
     }
 
-    /// Counts an open order less.
+    /// Counts an open order less: `order` is what it was before its end.
     pub fn close(&mut self, rules: &Rules, order: &Order) {
+        let notional = self.count_steps(rules, order, -1);
         for owner in rules.owners(order.terms.account.0, order.client, order.terms.instrument.0) {
             let totals = &mut self.totals[owner];
+            totals.count(order.terms.side, notional);
             totals.open_orders = totals.open_orders.saturating_sub(1);
         }
     }

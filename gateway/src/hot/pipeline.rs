@@ -156,7 +156,7 @@ fn accept<P: Probe>(
     probe.stage(4);
     route(core, sequence, &intent);
     probe.stage(5);
-    core.tell(sessions, sequence, client, intent.acknowledgement(sequence, core.now_ns, core.durability));
+    core.tell(sessions, sequence, client, &intent.acknowledgement(sequence, core.now_ns, core.durability));
     core.metrics.command(&incoming.command.action, Outcome::Acknowledged);
     probe.stage(6);
 }
@@ -180,7 +180,7 @@ fn reject_command<P: Probe>(
         Err(code) => return refuse(core, sessions, incoming, Reject::new(code, Owner::Gateway)),
     };
     probe.stage(4);
-    core.tell(sessions, sequence, client, refusal.rejection(core.now_ns));
+    core.tell(sessions, sequence, client, &refusal.rejection(core.now_ns));
     core.metrics.command(&incoming.command.action, Outcome::Rejected);
     Metrics::code(&core.metrics.rejects, reject.code);
     probe.stage(6);

@@ -24,8 +24,8 @@ impl Recent {
 
     /// Remembers an event; the oldest makes room.
     #[inline]
-    pub fn push(&mut self, client: u16, event: Event) {
-        self.ring[self.next] = (client, event);
+    pub fn push(&mut self, client: u16, event: &Event) {
+        self.ring[self.next] = (client, *event);
         self.next = (self.next + 1) % REMEMBERED;
     }
 

@@ -4,7 +4,7 @@ use tollgate_bridge::venue::{ReportBody, VenueOrderState, VenueReport, VenueRequ
 use tollgate_journal::Room;
 use tollgate_protocol::answer::OrderStatus;
 use tollgate_protocol::decimal::Decimal;
-use tollgate_protocol::event::{Fill, Report, ReportKind};
+use tollgate_protocol::event::{Event, Fill, REPORT_BYTES_MAX, Report, ReportKind};
 use tollgate_protocol::identity::OrderId;
 use tollgate_protocol::instrument::Instrument;
 use tollgate_protocol::reject::Code;
@@ -13,7 +13,7 @@ use tollgate_protocol::text::Remark;
 use super::core::{Core, LiveQuote};
 use super::orders::{Order, Totals};
 use super::sessions::Sessions;
-use crate::record::{Record, ReportRecord, VenueRecord, VenueState};
+use crate::record::{self, Record, ReportRecord, VenueRecord, VenueState};
 
 /// So many open orders are looked through after every answer to a question.
 const FEW_ORDERS: usize = 256;
@@ -153,9 +153,16 @@ pub fn tell(core: &mut Core, sessions: &mut Sessions, order: &Order, kind: Repor
         event_sequence: core.state.next_event_sequence(order.client),
         report: report(core, order, kind),
     };
-    let sequence = core.commit_report(&record)?;
+    // The journal and the client get the same bytes: they are worked out once.
+    let mut bytes = [0; REPORT_BYTES_MAX];
+    let length = record::encode(&record.report, &mut bytes);
+    let bytes = &bytes[..length];
+    let sequence = core.commit_report(&record, bytes)?;
     core.metrics.reports[kind.index()].add(1);
-    core.tell(sessions, sequence, order.client, record.event(core.now_ns));
+    let event = record.event(core.now_ns);
+    core.tell_written(sessions, sequence, order.client, &event, |out| {
+        Event::write_report(event.event_sequence, event.time_ns, bytes, out);
+    });
     Ok(())
 }
 

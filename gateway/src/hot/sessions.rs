@@ -8,12 +8,11 @@ use mio::{Interest, Registry, Token};
 use std::os::fd::AsRawFd;
 use tollgate_protocol::answer::{Answer, AnswerBody};
 use tollgate_protocol::command::Command;
-use tollgate_protocol::event::Event;
 use tollgate_protocol::frame::{self, FRAME_BYTES_MAX, FrameKind, HEADER_BYTES};
 use tollgate_protocol::identity::CommandId;
 use tollgate_protocol::logon::Goodbye;
 use tollgate_protocol::reject::Code;
-use tollgate_protocol::wire::Wire;
+use tollgate_protocol::wire::{Wire, Writer};
 
 use super::query::Progress;
 use crate::link::{Grant, Handover};
@@ -246,38 +245,43 @@ impl Session {
     }
 
     #[inline]
-    fn seal<T: Wire>(&mut self, kind: FrameKind, body: &T, gate: u64) -> Result<(), Code> {
+    fn seal(&mut self, kind: FrameKind, gate: u64, write: impl FnOnce(&mut Writer<'_>)) -> Result<(), Code> {
         let sequence = self.home.sequence_out;
         let mac = &self.home.macs.gateway_to_client;
         let room = self.outgoing.room().ok_or(Code::SessionSlowReader)?;
-        let length = frame::encode(kind, sequence, body, Some(mac), room);
+        let length = frame::encode_with(kind, sequence, write, Some(mac), room);
         assert!(length.is_some(), "every body fits a frame");
         self.outgoing.commit(length.unwrap_or_default(), gate);
         self.home.sequence_out += 1;
         Ok(())
     }
 
-    /// Sends an event once the journal is durable up to `gate`.
+    /// Sends an event, which `write` writes, once the journal is durable up to `gate`.
     #[inline]
-    pub fn event(&mut self, event: &Event, gate: u64) -> Result<(), Code> {
-        if event.event_sequence < self.home.next_event_sequence {
+    pub fn event(
+        &mut self,
+        event_sequence: u64,
+        gate: u64,
+        write: impl FnOnce(&mut Writer<'_>),
+    ) -> Result<(), Code> {
+        if event_sequence < self.home.next_event_sequence {
             return Ok(());
         }
-        self.home.next_event_sequence = event.event_sequence + 1;
-        self.seal(FrameKind::Event, event, gate)
+        self.home.next_event_sequence = event_sequence + 1;
+        self.seal(FrameKind::Event, gate, write)
     }
 
     /// Sends a direct answer.
     #[inline]
     pub fn answer(&mut self, command_id: CommandId, body: AnswerBody, gate: u64) -> Result<(), Code> {
-        self.seal(FrameKind::Answer, &Answer { command_id, body }, gate)
+        self.seal(FrameKind::Answer, gate, |out| Answer { command_id, body }.write(out))
     }
 
     /// Says goodbye; the session ends when it is sent.
     pub fn goodbye(&mut self, code: Code) {
         if self.ending.is_none() {
             // A full buffer means that nothing more can be said.
-            let _ = self.seal(FrameKind::Goodbye, &Goodbye { code, retry_after_ms: 0 }, 0);
+            let _ = self.seal(FrameKind::Goodbye, 0, |out| Goodbye { code, retry_after_ms: 0 }.write(out));
             self.ending = Some(code);
         }
     }
@@ -436,14 +440,14 @@ impl Sessions {
         self.dirty.is_empty()
     }
 
-    /// Sends an event to every session of a client; who cannot take it, reads too slowly and ends.
+    /// Sends an event, which `write` writes, to every session of a client; who cannot take it, reads too slowly and ends.
     #[inline]
-    pub fn publish(&mut self, client: u16, event: &Event, gate: u64) {
+    pub fn publish(&mut self, client: u16, event_sequence: u64, gate: u64, write: impl Fn(&mut Writer<'_>)) {
         for at in 0..self.by_client[usize::from(client)].len() {
             let slot = self.by_client[usize::from(client)][at];
             if let Some(session) = self.get(slot)
                 && session.ending.is_none()
-                && let Err(code) = session.event(event, gate)
+                && let Err(code) = session.event(event_sequence, gate, &write)
             {
                 session.ending = Some(code);
             }

@@ -293,12 +293,11 @@ impl State {
         self.change(slot, &before, &record.report.kind);
         let after = self.orders.get(slot);
         let counted = |order: &Order| (order.counted_steps(), order.counted_ticks());
-        if counted(&before) != counted(after) {
+        if after.status.is_final() {
+            self.exposure.close(&self.rules, &before);
+        } else if counted(&before) != counted(after) {
             self.exposure.count(&self.rules, &before, -1);
             self.exposure.count(&self.rules, after, 1);
-        }
-        if after.status.is_final() {
-            self.exposure.close(&self.rules, after);
         }
     }
 
