@@ -14,7 +14,7 @@ use tollgate_protocol::frame::{FRAME_BYTES_MAX, Frame, FrameKind, HEADER_BYTES};
 use tollgate_protocol::mac::MacAlgorithm;
 use tollgate_protocol::{Command, Decimal};
 
-use crate::peer::logon;
+use crate::peer::{self, logon};
 use crate::serve::load_key;
 use crate::workload::{Kind, limit_order, new_order};
 
@@ -31,6 +31,8 @@ enum Talk {
     Fixed { answer_bytes: usize },
     /// The gateway's frames, checked by the session afterwards.
     Frames { session: Box<ClientSession>, kind: Kind },
+    /// The frames that the gateway has for new orders, from a server without sessions: they are counted.
+    Counted,
 }
 
 /// One connection.
@@ -88,11 +90,10 @@ impl Connection {
         (self.sent, self.sent_bytes, self.end, self.parsed, self.answered, self.reports) = (0, 0, 0, 0, 0, 0);
         self.requests.clear();
         self.ends.clear();
-        let answers_bytes = match &mut self.talk {
-            Talk::Fixed { answer_bytes } => {
+        match &mut self.talk {
+            Talk::Fixed { .. } | Talk::Counted => {
                 self.requests.resize(requests * request_bytes, 7);
                 self.ends.extend((1..=requests).map(|request| request * request_bytes));
-                requests * *answer_bytes
             }
             Talk::Frames { session, kind } => {
                 let mut frame = [0; FRAME_BYTES_MAX];
@@ -101,10 +102,14 @@ impl Connection {
                     self.requests.extend_from_slice(&frame[..length]);
                     self.ends.push(self.requests.len());
                 }
-                // An answer and two reports, each shorter than this; touched, so that no page is missing later.
-                requests * 3 * 192 + (1 << 16)
             }
+        }
+        let answers_bytes = match self.talk {
+            Talk::Fixed { answer_bytes } => requests * answer_bytes,
+            // An answer and two reports, each shorter than this.
+            Talk::Frames { .. } | Talk::Counted => requests * 3 * 192 + (1 << 16),
         };
+        // Touched, so that no page is missing later.
         if self.received.len() < answers_bytes {
             self.received = vec![1; answers_bytes];
         }
@@ -149,7 +154,7 @@ impl Connection {
                 self.answered = self.end / answer_bytes;
                 self.parsed = self.answered * answer_bytes;
             }
-            Talk::Frames { .. } => self.count_frames()?,
+            Talk::Frames { .. } | Talk::Counted => self.count_frames()?,
         }
         Ok(self.answered - before)
     }
@@ -171,7 +176,7 @@ impl Connection {
 
     fn unsettled(&self) -> u64 {
         match self.talk {
-            Talk::Frames { kind: Kind::New, .. } => {
+            Talk::Frames { kind: Kind::New, .. } | Talk::Counted => {
                 (self.sent as u64).saturating_sub(self.reports / REPORTS_AN_ORDER)
             }
             _ => 0,
@@ -240,11 +245,19 @@ impl Load {
         connections: usize,
         answer_bytes: usize,
     ) -> Result<Self, String> {
+        Self::plain(address, connections, || Talk::Fixed { answer_bytes })
+    }
+
+    /// Connections to a server that answers as the gateway does new orders.
+    pub(crate) fn counted(address: SocketAddr, connections: usize) -> Result<Self, String> {
+        Self::plain(address, connections, || Talk::Counted)
+    }
+
+    fn plain(address: SocketAddr, connections: usize, talk: impl Fn() -> Talk) -> Result<Self, String> {
         let connect = |_| {
-            let stream = TcpStream::connect(address).map_err(|error| format!("{address}: {error}"))?;
-            stream.set_nodelay(true).map_err(|error| error.to_string())?;
+            let stream = peer::connect(address)?;
             stream.set_nonblocking(true).map_err(|error| error.to_string())?;
-            Ok(Connection::new(stream, Talk::Fixed { answer_bytes }))
+            Ok(Connection::new(stream, talk()))
         };
         Ok(Self { connections: (0..connections).map(connect).collect::<Result<_, String>>()? })
     }
@@ -285,7 +298,7 @@ impl Load {
         let connection = &self.connections[0];
         match connection.talk {
             Talk::Fixed { answer_bytes } => answer_bytes,
-            Talk::Frames { .. } => {
+            Talk::Frames { .. } | Talk::Counted => {
                 let frame = Frame::split(&connection.received[..connection.end]);
                 frame.ok().flatten().map_or(0, |frame| frame.header.frame_bytes())
             }

@@ -29,7 +29,7 @@ impl Loaded {
         Ok(Self { process, load, request_bytes: 0 })
     }
 
-    /// An `echo-many` or a `floor-many` for messages of these bytes: a request's and an answer's.
+    /// An `echo-many`, a `floor-many` or a `floor-orders` for messages of these bytes: a request's and an answer's.
     pub(crate) fn fixed(
         server: &str,
         sizes: (usize, usize),
@@ -49,7 +49,10 @@ impl Loaded {
             "--connections",
             &count,
         ])?;
-        let load = Load::fixed(process.address, connections, sizes.1)?;
+        let load = match server {
+            "floor-orders" => Load::counted(process.address, connections)?,
+            _ => Load::fixed(process.address, connections, sizes.1)?,
+        };
         process.pause();
         Ok(Self { process, load, request_bytes: sizes.0 })
     }

@@ -11,6 +11,7 @@ mod load;
 mod loaded;
 mod machine;
 mod open_loop;
+mod order_floor;
 mod overview;
 mod peer;
 mod quickfix;

@@ -63,17 +63,22 @@ pub(crate) fn explanation(idle: Idle) -> String {
     )
 }
 
-/// How many times as long as the gateway each peer took, a line each, with the goals where they apply.
-pub(crate) fn verdicts(idle: Idle, gateway: &Rounds, quickfix: &[Rounds]) -> Vec<String> {
+/// How many times as long as the gateway each peer took, a line each, with the goals where they apply. Where the echo,
+/// which does nothing, would miss one too, no gateway can reach it on the machine, and the line says so.
+pub(crate) fn verdicts(idle: Idle, echo: &Rounds, gateway: &Rounds, quickfix: &[Rounds]) -> Vec<String> {
     let mut lines = Vec::new();
     for peer in quickfix {
         for (label, share, first, goal) in GOALS {
             let it = peer.ratio(gateway, share);
+            let bound = match peer.ratio(echo, share).median {
+                bound if bound < first => format!(": it takes {bound:.2} × a bare echo here, no gateway can"),
+                _ => String::new(),
+            };
             let verdict = match it.median {
                 _ if peer.name != FILE || idle != Idle::Spin => String::new(),
                 median if median >= goal => format!("  goal {goal} met"),
                 median if median >= first => format!("  first release {first} met, goal {goal} not met"),
-                _ => format!("  first release {first} NOT met, nor goal {goal}"),
+                _ => format!("  first release {first} NOT met, nor goal {goal}{bound}"),
             };
             lines.push(format!("{:<17}{label} {} × gateway{verdict}", peer.name, it.shown()));
         }
@@ -130,7 +135,8 @@ fn print(options: &Options, measured: &[Rounds]) {
         println!("{:<17}{half:>24}{tail:>24}{:>12.1}", peer.name, peer.spread(0.999).median);
     }
     println!("* printed, not claimed\n");
-    for line in verdicts(options.idle, &measured[GATEWAY], &measured[GATEWAY + 1..]) {
+    let [echo, gateway, quickfix @ ..] = measured else { return };
+    for line in verdicts(options.idle, echo, gateway, quickfix) {
         println!("{line}");
     }
 }
@@ -162,14 +168,16 @@ mod tests {
 
     #[test]
     fn goals_are_for_files_beside_a_gateway_that_spins() {
-        let gateway = rounds("gateway", 10);
+        let (echo, gateway) = (rounds("echo", 9), rounds("gateway", 10));
         let lines = |idle, microseconds| {
-            verdicts(idle, &gateway, &[rounds(FILE, microseconds), rounds("quickfix-memory", microseconds)])
+            let quickfix = [rounds(FILE, microseconds), rounds("quickfix-memory", microseconds)];
+            verdicts(idle, &echo, &gateway, &quickfix)
         };
         let [p50, p99, memory, _] = lines(Idle::Spin, 45).try_into().unwrap_or_default();
         assert_eq!(
             p50,
-            "quickfix-file    p50 4.50 (4.50–4.50) × gateway  first release 6 NOT met, nor goal 8"
+            "quickfix-file    p50 4.50 (4.50–4.50) × gateway  first release 6 NOT met, nor goal 8: it takes 5.00 × a \
+             bare echo here, no gateway can"
         );
         assert_eq!(
             p99,
@@ -177,6 +185,7 @@ mod tests {
         );
         assert_eq!(memory, "quickfix-memory  p50 4.50 (4.50–4.50) × gateway");
         assert!(lines(Idle::Spin, 80)[0].ends_with("goal 8 met"));
+        assert!(lines(Idle::Spin, 57)[0].ends_with("nor goal 8"), "the echo is 6.33 times as fast");
         assert!(lines(Idle::Park, 80).iter().all(|line| line.ends_with("gateway")));
     }
 }

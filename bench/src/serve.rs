@@ -12,7 +12,7 @@ use tollgate_protocol::logon::{Credential, Secret};
 use tollgate_protocol::mac::{FrameMac, TAG_BYTES};
 use tollgate_protocol::text::{KeyId, Text};
 
-use crate::{Class, Idle, Mac, cores};
+use crate::{Class, Idle, Mac, cores, order_floor};
 
 /// A secret for this machine's loopback alone, for as long as a measurement runs.
 const SECRET: [u8; 32] = *b"a secret of the benchmark alone.";
@@ -34,6 +34,8 @@ pub(crate) enum Server {
     EchoMany,
     /// The same with the floor's work for every request.
     FloorMany,
+    /// The same with an order's whole way: to a venue's thread, and back as two reports.
+    FloorOrders,
 }
 
 /// How to serve.
@@ -66,6 +68,11 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
         Server::Echo | Server::Floor => echo(options).map(|()| true).map_err(|error| error.to_string()),
         Server::EchoMany | Server::FloorMany => {
             echo_many(options).map(|()| true).map_err(|error| error.to_string())
+        }
+        Server::FloorOrders => {
+            let mac = FrameMac::new(options.mac.algorithm(), &SECRET);
+            let served = order_floor::serve(options.connections, options.request_bytes, &mac);
+            served.map(|()| true).map_err(|error| error.to_string())
         }
     }
 }
@@ -149,27 +156,42 @@ fn echo(options: &Options) -> io::Result<()> {
     let mut request = vec![0; options.request_bytes];
     let mut answer = vec![0; options.answer_bytes];
     let mac = FrameMac::new(options.mac.algorithm(), &SECRET);
-    let mut records = vec![1_u8; FLOOR_BYTES];
-    let mut at = 0;
+    let mut records = Records::new();
     while read_spinning(&mut stream, &mut request)? {
         if options.server == Server::Floor {
-            work(&mac, &request, &mut answer, &mut records, &mut at);
+            work(&mac, &request, &mut answer, &mut records);
         }
         stream.write_all(&answer)?;
     }
     Ok(())
 }
 
+/// What a floor keeps of its requests: memory that is written from end to end, and again.
+pub(crate) struct Records {
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl Records {
+    pub(crate) fn new() -> Self {
+        Self { bytes: vec![1; FLOOR_BYTES], at: 0 }
+    }
+
+    pub(crate) fn keep(&mut self, record: &[u8]) {
+        if self.at + record.len() > self.bytes.len() {
+            self.at = 0;
+        }
+        self.bytes[self.at..self.at + record.len()].copy_from_slice(record);
+        self.at += record.len();
+    }
+}
+
 /// What no gateway can leave out: a MAC to check, a MAC to make, a record to keep.
-fn work(mac: &FrameMac, request: &[u8], answer: &mut [u8], records: &mut [u8], at: &mut usize) {
+fn work(mac: &FrameMac, request: &[u8], answer: &mut [u8], records: &mut Records) {
     let (covered, tag) = request.split_at(request.len() - TAG_BYTES);
     let is_right = tag.first_chunk().is_some_and(|tag| mac.verify(covered, tag));
     std::hint::black_box(is_right);
-    if *at + covered.len() > records.len() {
-        *at = 0;
-    }
-    records[*at..*at + covered.len()].copy_from_slice(covered);
-    *at += covered.len();
+    records.keep(covered);
     let (covered, tag) = answer.split_at_mut(answer.len() - TAG_BYTES);
     if let Some(tag) = tag.first_chunk_mut() {
         mac.sign(covered, tag);
@@ -203,8 +225,7 @@ fn echo_many(options: &Options) -> io::Result<()> {
         streams.push((stream, vec![0; 1 << 16], 0));
     }
     let mac = FrameMac::new(options.mac.algorithm(), &SECRET);
-    let mut records = vec![1_u8; FLOOR_BYTES];
-    let mut at = 0;
+    let mut records = Records::new();
     let (mut answer, mut answers) = (vec![0; options.answer_bytes], Vec::with_capacity(1 << 18));
     while !streams.is_empty() {
         let mut closed = None;
@@ -219,7 +240,7 @@ fn echo_many(options: &Options) -> io::Result<()> {
             let whole = *end / options.request_bytes * options.request_bytes;
             for request in buffer[..whole].chunks_exact(options.request_bytes) {
                 if options.server == Server::FloorMany {
-                    work(&mac, request, &mut answer, &mut records, &mut at);
+                    work(&mac, request, &mut answer, &mut records);
                 }
                 answers.extend_from_slice(&answer);
             }
@@ -234,7 +255,7 @@ fn echo_many(options: &Options) -> io::Result<()> {
     Ok(())
 }
 
-fn write_spinning(stream: &mut TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_spinning(stream: &mut TcpStream, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match stream.write(bytes) {
             Ok(length) => bytes = &bytes[length..],

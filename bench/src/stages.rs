@@ -57,36 +57,77 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
         return Err(format!("--batches {}: give 10 at least", options.batches));
     }
     let look_ns = look_at_the_clock_ns();
-    let (samples, precision) = measure_all(options, look_ns)?;
+    let (rows, precision) = measure_all(options, look_ns)?;
     if options.json {
-        println!("{}", document(options, &samples, precision));
+        println!("{}", document(options, &rows, precision));
     } else {
-        print(options, &samples, precision, look_ns);
+        print(options, &rows, precision, look_ns);
     }
-    Ok(new_order(&samples).is_none_or(|new| new.without_mac().median <= PIPELINE_NS.0))
+    Ok(new_order(&rows).is_none_or(|new| new.without_mac().median <= PIPELINE_NS.0))
 }
 
-fn new_order(samples: &[(Kind, Samples)]) -> Option<&Samples> {
-    samples.iter().find(|(kind, _)| *kind == Kind::New).map(|(_, samples)| samples)
+/// What is measured, by name: the kinds of commands, and what a venue says of an order.
+type Rows = Vec<(&'static str, Samples)>;
+
+/// The row of what a venue says: that it has an order, and that it cancelled it; one of the two.
+const REPORT: &str = "report";
+
+fn new_order(rows: &Rows) -> Option<&Samples> {
+    rows.iter().find(|(name, _)| *name == Kind::New.name()).map(|(_, samples)| samples)
 }
 
-fn measure_all(options: &Options, look_ns: f64) -> Result<(Vec<(Kind, Samples)>, Spread), String> {
+fn measure_all(options: &Options, look_ns: f64) -> Result<(Rows, Spread), String> {
     cores::pin(cores::server())?;
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
     let mut workload = Workload::new(directory.path(), options.mac.algorithm())?;
     let mac = FrameMac::new(options.mac.algorithm(), &[7; 32]);
-    let mut samples: Vec<(Kind, Samples)> = Kind::ALL.map(|kind| (kind, Samples::default())).into();
-    samples.retain(|(kind, _)| options.kind.is_none_or(|wanted| wanted == *kind));
+    let kinds = Kind::ALL.into_iter().filter(|kind| options.kind.is_none_or(|wanted| wanted == *kind));
+    let kinds: Vec<Kind> = kinds.collect();
+    let mut rows: Rows = kinds.iter().map(|kind| (kind.name(), Samples::default())).collect();
+    if options.kind.is_none() {
+        rows.push((REPORT, Samples::default()));
+    }
     for batch in 0..options.batches + options.batches / 10 {
-        for (kind, samples) in &mut samples {
-            if batch == options.batches / 10 {
-                *samples = Samples::default();
+        if batch == options.batches / 10 {
+            rows.iter_mut().for_each(|(_, samples)| *samples = Samples::default());
+        }
+        for (at, (_, samples)) in rows.iter_mut().enumerate() {
+            match kinds.get(at) {
+                Some(kind) => measure(&mut workload, *kind, &mac, look_ns, samples)?,
+                None => measure_reports(&mut workload, &mac, samples),
             }
-            measure(&mut workload, *kind, &mac, look_ns, samples)?;
         }
     }
     let precision = precision_ns(&mut workload, options.batches);
-    Ok((samples, precision))
+    Ok((rows, precision))
+}
+
+/// Two reports of every order of a batch.
+fn measure_reports(workload: &mut Workload, mac: &FrameMac, samples: &mut Samples) {
+    workload.prepare(Kind::New);
+    workload.run();
+    let orders = workload.take_orders();
+    let began = Instant::now();
+    for order_id in &orders {
+        workload.end(*order_id);
+    }
+    let whole_ns = began.elapsed().as_nanos() as f64;
+    let reports = 2 * orders.len();
+    samples.bytes = (0, workload.discard() / reports);
+    samples.whole.push(whole_ns / reports as f64);
+    samples.mac.push(sign_ns(mac, samples.bytes.1));
+}
+
+/// What the tag of one frame costs.
+fn sign_ns(mac: &FrameMac, bytes: usize) -> f64 {
+    let message = vec![9; bytes.saturating_sub(TAG_BYTES)];
+    let mut tag = [0; TAG_BYTES];
+    let began = Instant::now();
+    for _ in 0..BATCH {
+        mac.sign(black_box(&message), &mut tag);
+        black_box(&tag);
+    }
+    each(began.elapsed().as_nanos() as f64)
 }
 
 fn measure(
@@ -160,7 +201,7 @@ fn median(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| Spread::of(values.iter().copied()).median)
 }
 
-fn print(options: &Options, samples: &[(Kind, Samples)], precision: Spread, look_ns: f64) {
+fn print(options: &Options, rows: &Rows, precision: Spread, look_ns: f64) {
     for (name, value) in machine::describe() {
         println!("{name:<11}{value}");
     }
@@ -171,12 +212,12 @@ fn print(options: &Options, samples: &[(Kind, Samples)], precision: Spread, look
         print!("{stage:>13}");
     }
     println!();
-    for (kind, samples) in samples {
+    for (name, samples) in rows {
         let whole = Spread::of(samples.whole.iter().copied());
         let (there, back) = samples.bytes;
         let mac = Spread::of(samples.mac.iter().copied()).median;
         let without = samples.without_mac().median;
-        print!("{:<11}{there:>7}{back:>7}{:>10.0}{mac:>7.0}{without:>9.0} │", kind.name(), whole.median);
+        print!("{name:<11}{there:>7}{back:>7}{:>10.0}{mac:>7.0}{without:>9.0} │", whole.median);
         for stage in &samples.stages {
             print!("{:>13}", median(stage).map_or_else(|| "–".to_owned(), |median| format!("{median:.0}")));
         }
@@ -185,20 +226,14 @@ fn print(options: &Options, samples: &[(Kind, Samples)], precision: Spread, look
     println!(
         "\nStages are timed apart, less {look_ns:.0} ns for each look at the clock: read them as shares."
     );
-    for (kind, samples) in samples.iter().filter(|(kind, _)| *kind == Kind::New) {
-        let it = samples.without_mac();
+    if let Some(new) = new_order(rows) {
+        let it = new.without_mac();
         let verdict = match it.median {
             value if value <= PIPELINE_NS.1 => "goal met".to_owned(),
             value if value <= PIPELINE_NS.0 => format!("first release met, goal {} not met", PIPELINE_NS.1),
             _ => format!("first release {} NOT met", PIPELINE_NS.0),
         };
-        println!(
-            "{} without the MAC: {:.0} ns ({:.0}–{:.0}): {verdict}",
-            kind.name(),
-            it.median,
-            it.low,
-            it.high
-        );
+        println!("new without the MAC: {:.0} ns ({:.0}–{:.0}): {verdict}", it.median, it.low, it.high);
     }
     let verdict = if precision.median <= PRECISION_NS { "goal met" } else { "goal 20 NOT met" };
     println!(
@@ -207,12 +242,12 @@ fn print(options: &Options, samples: &[(Kind, Samples)], precision: Spread, look
     );
 }
 
-fn document(options: &Options, samples: &[(Kind, Samples)], precision: Spread) -> serde_json::Value {
+fn document(options: &Options, rows: &Rows, precision: Spread) -> serde_json::Value {
     let machine: serde_json::Map<_, _> =
         machine::describe().into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
-    let kinds: serde_json::Map<_, _> = samples
+    let kinds: serde_json::Map<_, _> = rows
         .iter()
-        .map(|(kind, samples)| {
+        .map(|(name, samples)| {
             let stages: serde_json::Map<_, _> = STAGES
                 .iter()
                 .zip(&samples.stages)
@@ -226,7 +261,7 @@ fn document(options: &Options, samples: &[(Kind, Samples)], precision: Spread) -
                 "without_mac_ns": samples.without_mac().json(),
                 "stages_ns": stages,
             });
-            (kind.name().to_owned(), document)
+            ((*name).to_owned(), document)
         })
         .collect();
     json!({
@@ -242,10 +277,10 @@ fn document(options: &Options, samples: &[(Kind, Samples)], precision: Spread) -
 /// The same measurement for the page.
 pub(crate) fn part(batches: usize) -> Result<Part, String> {
     let options = Options { batches, mac: Mac::Blake3, kind: None, json: false };
-    let (samples, precision) = measure_all(&options, look_at_the_clock_ns())?;
+    let (rows, precision) = measure_all(&options, look_at_the_clock_ns())?;
     let mut verdicts = Vec::new();
     let mut plots = Vec::new();
-    if let Some(new) = new_order(&samples) {
+    if let Some(new) = new_order(&rows) {
         let it = new.without_mac();
         let state = match it.median {
             median if median <= PIPELINE_NS.1 => State::Met,
@@ -269,9 +304,9 @@ pub(crate) fn part(batches: usize) -> Result<Part, String> {
     let state = if precision.median <= PRECISION_NS { State::Met } else { State::NotMet };
     let text = format!("a precision check takes {:.1} ns; goal {PRECISION_NS}", precision.median);
     verdicts.push(Verdict { state, text });
-    let kinds = samples.iter().map(|(kind, samples)| (kind.name().to_owned(), samples.without_mac().median));
+    let kinds = rows.iter().map(|(name, samples)| ((*name).to_owned(), samples.without_mac().median));
     plots.push(Plot::Bars {
-        title: "Kinds of commands, without their MACs".to_owned(),
+        title: "Kinds of commands, and a venue's report, without their MACs".to_owned(),
         unit: "ns".to_owned(),
         bars: kinds.collect(),
         mark: Some(("first release, new".to_owned(), PIPELINE_NS.0)),

@@ -40,10 +40,13 @@ pub(crate) struct Options {
     json: bool,
 }
 
-/// What is measured beside one another: two servers that show what the machine can do, and three kinds of commands.
+/// What is measured beside one another: servers that show what the machine can do, and three kinds of commands.
 const KINDS: [Kind; 3] = [Kind::New, Kind::Refused, Kind::Heartbeat];
+/// Where the floors stand: of a message and its answer, and of an order's whole way.
+const FLOOR: usize = 1;
+const ORDER_FLOOR: usize = 2;
 /// Where the gateways stand behind the servers that do less; new orders, which the goals are for, come first.
-const GATEWAY: usize = 2;
+const GATEWAY: usize = 3;
 
 struct Subject {
     name: String,
@@ -93,7 +96,7 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
 /// Ends the servers behind the rounds.
 fn measure(options: &Options, mac: Mac) -> Result<Vec<Subject>, String> {
     let mut servers = start(options, mac)?;
-    let names = ["echo".to_owned(), "floor".to_owned()].into_iter();
+    let names = ["echo", "floor", "floor: new"].map(str::to_owned).into_iter();
     let mut subjects: Vec<Subject> = names
         .chain(KINDS.map(|kind| format!("gateway: {}", kind.name())))
         .map(|name| Subject { name, per_second: Vec::new(), work_ns: Vec::new() })
@@ -128,7 +131,7 @@ fn start(options: &Options, mac: Mac) -> Result<Vec<Loaded>, String> {
     }
     let sizes = gateways[0].sizes(1000)?;
     let fixed = |server| Loaded::fixed(server, sizes, mac, options.connections);
-    let mut servers = vec![fixed("echo-many")?, fixed("floor-many")?];
+    let mut servers = vec![fixed("echo-many")?, fixed("floor-many")?, fixed("floor-orders")?];
     servers.append(&mut gateways);
     Ok(servers)
 }
@@ -148,6 +151,11 @@ fn settled_work_s(server: &Process) -> Result<f64, String> {
         }
         earlier_s = now_s;
     }
+}
+
+/// The floor that a subject is compared with.
+fn floor_of(subject: usize) -> usize {
+    if subject == GATEWAY { ORDER_FLOOR } else { FLOOR }
 }
 
 fn goal(mac: Mac) -> f64 {
@@ -177,9 +185,9 @@ fn print(options: &Options, mac: Mac, subjects: &[Subject], steal: u64) {
     );
     println!("steal      {} ms in all\n", steal * 10);
     println!("{:<20}{:>12}{:>26}{:>12}{:>14}", "", "a second", "quartiles", "of floor", "hot thread*");
-    let floor = &subjects[1];
     for (at, subject) in subjects.iter().enumerate() {
         let it = spread(subject);
+        let floor = &subjects[floor_of(at)];
         let ratios = subject.per_second.iter().zip(&floor.per_second).map(|(one, floor)| one / floor);
         let work = if at < GATEWAY { String::new() } else { format!("{:.0} ns", subject.work().median) };
         println!(
@@ -191,12 +199,20 @@ fn print(options: &Options, mac: Mac, subjects: &[Subject], steal: u64) {
         );
     }
     println!(
-        "* its work for one command, what the venue reports of it included; the rest of the time it had nothing to do"
+        "* its work for one command, what the venue reports of it included; the rest of the time it had nothing to do\n\
+         floor: new   MACs, records and lanes of a new order and of its two reports, and no more"
     );
     let new = &subjects[GATEWAY];
     let (per_second, work_ns) = (spread(new).median, new.work().median);
     let verdict = if per_second >= goal(mac) { "met" } else { "NOT met" };
     println!("\ngateway: new: goal {:.0} commands a second {verdict}", goal(mac));
+    let floor = spread(&subjects[ORDER_FLOOR]).median;
+    if floor < goal(mac) {
+        println!(
+            "no gateway can on this machine: its floor does {floor:.0}, {:.2} of the goal",
+            floor / goal(mac)
+        );
+    }
     println!(
         "the hot thread worked for {:.0} % of the time: it could serve {:.0} a second",
         per_second * work_ns / 1e7,

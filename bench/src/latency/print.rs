@@ -38,8 +38,8 @@ pub(super) fn print(options: &Options, measured: &Measured) {
     print_ratios(measured);
     if options.quickfix.is_some() {
         println!();
-        for line in quickfix::verdicts(options.idle, &measured.peers[GATEWAY], &measured.peers[GATEWAY + 1..])
-        {
+        let [echo, _, gateway, quickfix @ ..] = &measured.peers[..] else { return };
+        for line in quickfix::verdicts(options.idle, echo, gateway, quickfix) {
             println!("{line}");
         }
     }
