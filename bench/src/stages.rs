@@ -25,7 +25,7 @@ pub(crate) struct Options {
     /// The session's MAC.
     #[arg(long, value_enum, default_value = "blake3")]
     mac: Mac,
-    /// Only this kind of command; without it, each.
+    /// Only this kind of command; without it, each, and what a venue says of an order.
     #[arg(long, value_enum)]
     kind: Option<Kind>,
     /// Print JSON.
@@ -94,7 +94,7 @@ fn measure_all(options: &Options, look_ns: f64) -> Result<(Rows, Spread), String
         for (at, (_, samples)) in rows.iter_mut().enumerate() {
             match kinds.get(at) {
                 Some(kind) => measure(&mut workload, *kind, &mac, look_ns, samples)?,
-                None => measure_reports(&mut workload, &mac, samples),
+                None => measure_reports(&mut workload, &mac, samples)?,
             }
         }
     }
@@ -103,10 +103,13 @@ fn measure_all(options: &Options, look_ns: f64) -> Result<(Rows, Spread), String
 }
 
 /// Two reports of every order of a batch.
-fn measure_reports(workload: &mut Workload, mac: &FrameMac, samples: &mut Samples) {
+fn measure_reports(workload: &mut Workload, mac: &FrameMac, samples: &mut Samples) -> Result<(), String> {
     workload.prepare(Kind::New);
     workload.run();
     let orders = workload.take_orders();
+    if orders.len() != BATCH {
+        return Err(format!("of {BATCH} new orders {} reached the venue", orders.len()));
+    }
     let began = Instant::now();
     for order_id in &orders {
         workload.end(*order_id);
@@ -116,6 +119,7 @@ fn measure_reports(workload: &mut Workload, mac: &FrameMac, samples: &mut Sample
     samples.bytes = (0, workload.discard() / reports);
     samples.whole.push(whole_ns / reports as f64);
     samples.mac.push(sign_ns(mac, samples.bytes.1));
+    Ok(())
 }
 
 /// What the tag of one frame costs.

@@ -209,7 +209,7 @@ fn print(options: &Options, mac: Mac, subjects: &[Subject], steal: u64) {
     let floor = spread(&subjects[ORDER_FLOOR]).median;
     if floor < goal(mac) {
         println!(
-            "no gateway can on this machine: its floor does {floor:.0}, {:.2} of the goal",
+            "no gateway can here, with this load: its floor does {floor:.0}, {:.2} of the goal",
             floor / goal(mac)
         );
     }

@@ -431,7 +431,8 @@ impl Record {
     }
 }
 
-/// Writes a record's payload into `out`, which must have [`PAYLOAD_BYTES_MAX`] bytes, and returns its length.
+/// Writes a record's payload, or a part of it, into `out`, which must have as many bytes as the longest takes, and returns
+/// its length.
 #[inline]
 pub fn encode<T: Wire>(record: &T, out: &mut [u8]) -> usize {
     let mut writer = Writer::new(out);
@@ -443,7 +444,7 @@ pub fn encode<T: Wire>(record: &T, out: &mut [u8]) -> usize {
 fn finish(writer: Writer<'_>) -> usize {
     let written = writer.finish();
     // Every field has a largest size, and the sum is below the maximum: a test holds this.
-    assert!(written.is_ok(), "a record fits PAYLOAD_BYTES_MAX");
+    assert!(written.is_ok(), "a record fits its place");
     written.unwrap_or_default()
 }
 

@@ -202,7 +202,7 @@ impl Rig {
         bytes
     }
 
-    /// What the venue says, at once and not measured.
+    /// What the venue says, at once.
     pub fn report(&mut self, report: &VenueReport) {
         let (core, sessions) = self.hot.parts();
         let _ = reports::take(core, sessions, 0, report);

@@ -38,8 +38,8 @@ pub(super) fn print(options: &Options, measured: &Measured) {
     print_ratios(measured);
     if options.quickfix.is_some() {
         println!();
-        let [echo, _, gateway, quickfix @ ..] = &measured.peers[..] else { return };
-        for line in quickfix::verdicts(options.idle, echo, gateway, quickfix) {
+        let peers = &measured.peers;
+        for line in quickfix::verdicts(options.idle, &peers[ECHO], &peers[GATEWAY], &peers[GATEWAY + 1..]) {
             println!("{line}");
         }
     }

@@ -1,11 +1,11 @@
 //! Memory of the tables, which are larger than the processor's caches.
 //!
-//! It is touched when it is made, so that no command waits for the kernel to find and clear a page. It asks for huge
+//! It is touched when it is made, so that no command waits for the kernel to find and clear a page of a table. It asks for huge
 //! pages, for a table is visited at places that nobody can foretell, and every place of it in a page of its own is one more
 //! translation that the processor does not have at hand. And what will be visited soon can be brought near before.
 //!
-//! Unsafe, because the standard library has no other way to give the kernel or the processor advice. Advice changes no
-//! memory: the worst it does is nothing.
+//! Unsafe, because the standard library has no other way to give the kernel or the processor advice. Advice changes
+//! nothing that memory holds.
 #![allow(unsafe_code)]
 
 use std::mem::{MaybeUninit, size_of_val};
@@ -17,6 +17,8 @@ const LINE_BYTES: usize = 64;
 
 /// The smallest page. Where it is larger the advice is refused, which changes nothing but how fast a table is.
 const PAGE_BYTES: usize = 4096;
+/// A huge page: less memory never gets one.
+const HUGE_PAGE_BYTES: usize = 2 << 20;
 
 /// `count` times `value`.
 pub fn filled<T: Copy>(value: T, count: usize) -> Box<[T]> {
@@ -37,14 +39,15 @@ pub fn room<T>(capacity: usize) -> Vec<T> {
 /// Best effort: a kernel without huge pages refuses, and small pages do as well.
 fn prefer_huge_pages<T>(memory: &mut [MaybeUninit<T>]) {
     let bytes = size_of_val(memory);
-    let start = memory.as_mut_ptr().cast::<u8>();
-    let before = start.align_offset(PAGE_BYTES);
-    let whole_pages = bytes.saturating_sub(before) / PAGE_BYTES * PAGE_BYTES;
-    if whole_pages == 0 {
+    if bytes < HUGE_PAGE_BYTES {
         return;
     }
-    // SAFETY: the range lies inside `memory`, and the advice is one of how the kernel keeps pages: what they hold stays.
-    let _ = unsafe { madvise(start.add(before).cast(), whole_pages, Advice::LinuxHugepage) };
+    let start = memory.as_mut_ptr().cast::<u8>();
+    let before = start.addr() % PAGE_BYTES;
+    let pages_bytes = (before + bytes).next_multiple_of(PAGE_BYTES);
+    // SAFETY: these are the pages that `memory` lies in, and the advice is one of how the kernel keeps pages: what they
+    // hold stays, that of whoever has the rest of the first and the last one too.
+    let _ = unsafe { madvise(start.wrapping_sub(before).cast(), pages_bytes, Advice::LinuxHugepage) };
 }
 
 /// Has the place of `values[index]` brought near, all of it, whether there is a value yet or not.
@@ -54,8 +57,8 @@ pub fn prefetch<T>(values: &[T], index: usize) {
     for line in 0..size_of::<T>().div_ceil(LINE_BYTES) {
         prefetch_line(place.wrapping_add(line * LINE_BYTES));
     }
-    // What does not fill lines evenly may begin anywhere in one, and reach into the next.
-    if !LINE_BYTES.is_multiple_of(size_of::<T>()) {
+    // What is larger than its alignment may begin anywhere in a line, and reach into one more.
+    if size_of::<T>() > align_of::<T>() {
         prefetch_line(place.wrapping_add(size_of::<T>() - 1));
     }
 }
@@ -89,8 +92,6 @@ mod tests {
         }
     }
 
-    const BYTES: usize = 256 << 20;
-
     #[test]
     fn any_place_may_be_brought_near() {
         let values = room::<[u8; 208]>(16);
@@ -100,6 +101,8 @@ mod tests {
         }
     }
 
+    const BYTES: usize = 256 << 20;
+
     /// What was made is in memory: the process has as many pages more, whatever other tests give back meanwhile.
     #[test]
     fn memory_is_there_before_it_is_used() {
@@ -108,10 +111,17 @@ mod tests {
             let pages = statm.split(' ').nth(1).and_then(|text| text.parse::<usize>().ok());
             pages.unwrap_or_default() * rustix::param::page_size()
         };
+        let is_there = |before: usize| {
+            let grown = resident().saturating_sub(before);
+            assert!(grown > BYTES / 2, "of {BYTES} bytes {grown} are there");
+        };
         let before = resident();
-        let values = (filled(0_u64, BYTES / 16), room::<u64>(BYTES / 16));
-        let grown = resident().saturating_sub(before);
-        assert!(grown > BYTES / 2, "of {BYTES} bytes {grown} are there");
+        let values = filled(0_u64, BYTES / 8);
+        is_there(before);
+        drop(values);
+        let before = resident();
+        let values = room::<u64>(BYTES / 8);
+        is_there(before);
         drop(values);
     }
 }

@@ -5,7 +5,7 @@ use tollgate_protocol::identity::CommandId;
 use tollgate_protocol::reject::{Code, Owner, Reject};
 
 /// Events that are remembered. The door reads older ones from the journal.
-const REMEMBERED: usize = 1024;
+const REMEMBERED: usize = 8192;
 
 /// A ring of the last events.
 pub struct Recent {

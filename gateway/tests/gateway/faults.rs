@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tollgate_gateway::client::{Client, Reply};
 use tollgate_gateway::gateway::StartOptions;
-use tollgate_gateway::record::Record;
+use tollgate_gateway::record::{Origin, Record};
 use tollgate_journal::testing::FaultyStorage;
 use tollgate_protocol::command::{Action, Close, Side, Target};
 use tollgate_protocol::event::{Durability, Event, EventBody, ReportKind};
@@ -246,7 +246,8 @@ fn a_lost_connection_cancels_nothing_while_its_client_has_another_session() {
     wait_for("both sessions to stand", || metrics.sessions.get() == 2);
     drop(lost);
     wait_for("the loss to be noticed", || metrics.sessions.get() == 1);
-    // It still works: a cancel finds it.
+    let cancelled = |(_, record): &(u64, Record)| matches!(record, Record::Intent(intent) if intent.origin == Origin::Disconnect);
+    assert!(!house.records().iter().any(cancelled), "what a loss leads to is journaled when it is noticed");
     acknowledged(&mut other, Action::Cancel(Target::Command(id)));
     other.goodbye().unwrap();
 }

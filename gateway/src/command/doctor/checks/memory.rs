@@ -45,7 +45,7 @@ const HUGE_PAGES: Topic = Topic {
     right: "madvise",
     why: "With \"always\" the kernel gathers and splits pages of every process, in the background and at page faults: \
           both take time at moments that nobody chose, and interrupt all cores of the process. The gateway asks for \
-          huge pages for its tables alone, at its start; with \"never\" it does not get them.",
+          huge pages for its tables, when it starts; with \"never\" it does not get them.",
 };
 
 pub(super) fn huge_pages(host: &Host) -> Finding {
