@@ -20,8 +20,10 @@ use tollgate_protocol::reject::{Code, Owner, Reject};
 use tollgate_protocol::wire::{self, Wire, Writer};
 use tollgate_protocol::{Command, CommandId, Decimal, InstrumentIndex, OrderId, Text};
 
+/// As long as any, whether it counts as 64 bits, as 16, or with a sign.
+const LONGEST: u64 = 1 << 63 | 0xffff;
 /// Numbers of every length, and the longest.
-const NUMBERS: [u64; 7] = [0, 1, 0x7f, 0x80, 1 << 40, i64::MAX as u64, u64::MAX];
+const NUMBERS: [u64; 8] = [0, 1, 0x7f, 0x80, 1 << 40, i64::MAX as u64, u64::MAX, LONGEST];
 
 /// As long as it can be where the number is large.
 fn text<const N: usize>(number: u64) -> Text<N> {
@@ -282,13 +284,13 @@ fn a_written_report_makes_the_same_record_and_the_same_event() {
 fn the_longest_record_fits() {
     let length = |value: &dyn Fn(&mut [u8]) -> usize| value(&mut [0; 2 * PAYLOAD_BYTES_MAX]);
     let of = |command: &Command| length(&|out| wire::encode(command, out).unwrap());
-    let longest = commands(u64::MAX).map(|command| of(&command)).max().unwrap();
+    let longest = commands(LONGEST).map(|command| of(&command)).max().unwrap();
     // Four variants of five bytes instead of one, two texts whose length has ten instead of one.
     assert!(longest + 4 * 4 + 2 * 9 <= COMMAND_BYTES_MAX, "{longest}");
-    let rest = intents(u64::MAX)
+    let rest = intents(LONGEST)
         .map(|intent| length(&|out| wire::encode(&intent, out).unwrap()) - of(&intent.command))
         .chain(
-            refusals(u64::MAX)
+            refusals(LONGEST)
                 .map(|refusal| length(&|out| wire::encode(&refusal, out).unwrap()) - of(&refusal.command)),
         );
     let rest = rest.max().unwrap();
