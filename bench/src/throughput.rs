@@ -262,7 +262,8 @@ pub(crate) fn part(rounds: usize, mac: Mac, durability: Class) -> Result<Part, S
         title: format!("Throughput, {}", mac.argument()),
         explanation: "Commands on their way 256 at once, on one connection. New orders go the whole way: checked, \
                       journaled, sent to the venue, which reports twice; the venue's thread and the client share a core. \
-                      Refused ones end at the journal, heartbeats at the session."
+                      Refused ones end at the journal, heartbeats at the session. The floor has the MACs and a record of \
+                      a message and its answer, \"floor: new\" those of an order's whole way with its lanes, and no more."
             .to_owned(),
         verdicts: vec![Verdict { state, text }],
         plots: vec![Plot::Bars {
