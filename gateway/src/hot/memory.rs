@@ -1,8 +1,8 @@
 //! Memory of the tables, which are larger than the processor's caches.
 //!
-//! It is touched when it is made, so that no command waits for the kernel to find and clear a page of a table. It asks for huge
-//! pages, for a table is visited at places that nobody can foretell, and every place of it in a page of its own is one more
-//! translation that the processor does not have at hand. And what will be visited soon can be brought near before.
+//! It is touched when it is made, so that no command waits for the kernel to find and clear a page of a table. It asks for
+//! huge pages, for a table is visited at places that nobody can foretell, and every place of it in a page of its own is one
+//! more translation that the processor does not have at hand. And what will be visited soon can be brought near before.
 //!
 //! Unsafe, because the standard library has no other way to give the kernel or the processor advice. Advice changes
 //! nothing that memory holds.
