@@ -10,7 +10,8 @@
 //! Nobody else may shrink or rewrite the files while they are mapped; that is out of the crate's reach.
 #![allow(unsafe_code)]
 
-use memmap2::{Advice, MmapMut, MmapOptions, MmapRaw};
+use crate::format::PAGE_BYTES;
+use memmap2::{Advice, MmapMut, MmapOptions, MmapRaw, UncheckedAdvice};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -21,6 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 pub struct Mapping {
     raw: MmapRaw,
     writable: bool,
+    has_file: bool,
     tail_taken: AtomicBool,
 }
 
@@ -30,14 +32,14 @@ impl Mapping {
     pub(crate) fn of_file(file: &File, bytes: usize) -> io::Result<Self> {
         let raw = MmapOptions::new().len(bytes).map_raw(file)?;
         raw.advise(Advice::Random)?;
-        Ok(Self::new(raw, true))
+        Ok(Self::new(raw, true, true))
     }
 
     /// Maps the first `bytes` of a file for reading.
     pub(crate) fn read_only(file: &File, bytes: usize, advice: Advice) -> io::Result<Self> {
         let raw = MmapOptions::new().len(bytes).map_raw_read_only(file)?;
         raw.advise(advice)?;
-        Ok(Self::new(raw, false))
+        Ok(Self::new(raw, false, true))
     }
 
     /// Memory that no file stands behind.
@@ -45,11 +47,11 @@ impl Mapping {
         let raw = MmapRaw::from(MmapMut::map_anon(bytes)?);
         // Fewer translations to look up; a kernel without huge pages refuses, and nothing is lost.
         let _ = raw.advise(Advice::HugePage);
-        Ok(Self::new(raw, true))
+        Ok(Self::new(raw, true, false))
     }
 
-    fn new(raw: MmapRaw, writable: bool) -> Self {
-        Self { raw, writable, tail_taken: AtomicBool::new(false) }
+    fn new(raw: MmapRaw, writable: bool, has_file: bool) -> Self {
+        Self { raw, writable, has_file, tail_taken: AtomicBool::new(false) }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -70,8 +72,23 @@ impl Mapping {
     }
 
     /// Writes the pages that hold the range to the disk and waits for them.
+    ///
+    /// Whole pages, which nobody writes any more, leave the page tables before: all at once. Otherwise the kernel takes
+    /// the write permission of each page by itself and interrupts every core that runs this process for each.
     pub(crate) fn sync(&self, range: Range<usize>) -> io::Result<()> {
+        self.leave_page_tables(range.start / PAGE_BYTES * PAGE_BYTES..range.end / PAGE_BYTES * PAGE_BYTES);
         self.raw.flush_range(range.start, range.len())
+    }
+
+    /// The pages stay in the page cache, and come back with a fault when they are looked at. Best effort.
+    fn leave_page_tables(&self, range: Range<usize>) {
+        if self.has_file && !range.is_empty() {
+            // SAFETY: a file stands behind this shared mapping: what was stored is in its page cache, from where the
+            // next load takes it. Only memory without a file would lose it.
+            let _ = unsafe {
+                self.raw.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len())
+            };
+        }
     }
 
     /// Bytes that no one changes any more: the immutable part of the header, or committed records.
@@ -165,5 +182,50 @@ impl Tail {
         let word = unsafe { AtomicU32::from_ptr(self.start.add(self.committed).cast()) };
         word.store((length as u32).to_le(), Ordering::Release);
         self.committed += padded;
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(miri))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::FileExt;
+
+    /// Whether the page that holds `offset` is in the page tables (bit 63 of its entry, proc_pid_pagemap(5)).
+    fn is_present(mapping: &Mapping, offset: usize) -> bool {
+        let page = (mapping.raw.as_ptr() as usize + offset) / PAGE_BYTES;
+        let mut entry = [0; 8];
+        File::open("/proc/self/pagemap").unwrap().read_exact_at(&mut entry, page as u64 * 8).unwrap();
+        u64::from_ne_bytes(entry) >> 63 == 1
+    }
+
+    fn filled(mapping: &Mapping) {
+        let mut tail = Tail::take(mapping, 0);
+        let bytes = mapping.len();
+        tail.slot(bytes).iter_mut().enumerate().for_each(|(at, byte)| *byte = at as u8);
+    }
+
+    #[test]
+    fn whole_pages_leave_the_page_tables_before_they_are_written_and_keep_their_bytes() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(4 * PAGE_BYTES as u64).unwrap();
+        let mapping = Mapping::of_file(&file, 4 * PAGE_BYTES).unwrap();
+        filled(&mapping);
+        mapping.sync(PAGE_BYTES + 100..3 * PAGE_BYTES + 100).unwrap();
+        let present = [0, 1, 2, 3].map(|page| is_present(&mapping, page * PAGE_BYTES));
+        assert_eq!(present, [true, false, false, true], "the last page is still written to");
+        let expected: Vec<u8> = (0..mapping.len()).map(|at| at as u8).collect();
+        assert_eq!(mapping.bytes(0..mapping.len()), expected);
+        let mut on_disk = vec![0; mapping.len()];
+        file.read_exact_at(&mut on_disk, 0).unwrap();
+        assert_eq!(on_disk, expected);
+    }
+
+    #[test]
+    fn memory_without_a_file_keeps_its_bytes() {
+        let mapping = Mapping::anonymous(2 * PAGE_BYTES).unwrap();
+        filled(&mapping);
+        mapping.sync(0..2 * PAGE_BYTES).unwrap();
+        assert!(mapping.bytes(0..mapping.len()).iter().enumerate().all(|(at, byte)| *byte == at as u8));
     }
 }
