@@ -9,9 +9,9 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use tollgate_protocol::event::Event;
 use tollgate_protocol::frame::{self, FRAME_BYTES_MAX, FrameKind};
-use tollgate_protocol::mac::{FrameMac, MacAlgorithm, TAG_BYTES};
+use tollgate_protocol::mac::{FrameMac, MacAlgorithm};
 
-use crate::workload::{BATCH, Kind, Workload, acknowledgement, limit_order, new_order};
+use crate::workload::{BATCH, Kind, Macs, Workload, acknowledgement, limit_order, new_order};
 
 /// Batches that are counted, after as many that are not.
 const BATCHES: usize = 8;
@@ -224,7 +224,7 @@ fn reports(workload: &mut Workload, macs_alone: bool) {
         workload.prepare(Kind::New);
         workload.run();
         let orders = workload.take_orders();
-        let mut run = || orders.iter().for_each(|order_id| workload.end(*order_id));
+        let mut run = || workload.end_all(&orders);
         let is_counted = batch >= BATCHES;
         // Two reports of each order: every other batch counts.
         if is_counted && batch % 2 == 0 && !macs_alone {
@@ -234,31 +234,15 @@ fn reports(workload: &mut Workload, macs_alone: bool) {
         }
         let report_bytes = workload.discard() / (2 * orders.len()).max(1);
         if is_counted && macs_alone {
-            signatures(report_bytes);
+            macs((0, report_bytes));
         }
     }
 }
 
-/// A batch's MACs of reports.
-fn signatures(report_bytes: usize) {
-    let mac = FrameMac::new(MacAlgorithm::Blake3, &[7; 32]);
-    let report = vec![9; report_bytes - TAG_BYTES];
-    let mut tag = [0; TAG_BYTES];
-    counted(|| (0..BATCH).for_each(|_| mac.sign(black_box(&report), &mut tag)));
-}
-
 /// A batch's MACs: one checked, one made, for every command.
-fn macs((request_bytes, answer_bytes): (usize, usize)) {
-    let mac = FrameMac::new(MacAlgorithm::Blake3, &[7; 32]);
-    let request = vec![7; request_bytes - TAG_BYTES];
-    let answer = vec![9; answer_bytes - TAG_BYTES];
-    let mut tag = [0; TAG_BYTES];
-    counted(|| {
-        for _ in 0..BATCH {
-            black_box(mac.verify(black_box(&request), black_box(&tag)));
-            mac.sign(black_box(&answer), &mut tag);
-        }
-    });
+fn macs(bytes: (usize, usize)) {
+    let mut macs = Macs::new(MacAlgorithm::Blake3, bytes);
+    counted(|| macs.run());
 }
 
 fn codec() {

@@ -19,7 +19,7 @@ use tollgate_protocol::mac::{FrameMac, TAG_BYTES};
 use tollgate_protocol::{Decimal, InstrumentIndex};
 
 use crate::cores;
-use crate::serve::{Records, write_spinning};
+use crate::serve::{Records, check_tags, write_spinning};
 use crate::workload::{acknowledgement, limit_order, new_order};
 
 /// Messages of a lane: where it is full, orders wait in their connection and reports with the venue.
@@ -69,7 +69,7 @@ pub(crate) fn serve(count: usize, request_bytes: usize, mac: &FrameMac) -> io::R
                 ReportBody::Accepted { .. } => &messages.accepted,
                 _ => &messages.cancelled,
             };
-            connections[order_id.0 as usize].tell(message, mac, &mut records);
+            connections[order_id.0 as usize].tell(message, &mut records);
         }
         let mut orders = 0;
         for (number, connection) in connections.iter_mut().enumerate() {
@@ -77,6 +77,7 @@ pub(crate) fn serve(count: usize, request_bytes: usize, mac: &FrameMac) -> io::R
         }
         // As in the gateway: what is sent to the venue first, a venue that sleeps is woken last.
         for connection in &mut connections {
+            frame::sign_all(&mut connection.answers, mac);
             write_spinning(&mut connection.stream, &connection.answers)?;
             connection.answers.clear();
         }
@@ -116,31 +117,21 @@ impl Connection {
         }
         let room = venue.requests.free().saturating_sub(LANE_RESERVED);
         let whole = (self.end / request_bytes).min(room) * request_bytes;
-        for at in (0..whole).step_by(request_bytes) {
-            let (covered, tag) = self.received[at..at + request_bytes].split_at(request_bytes - TAG_BYTES);
-            std::hint::black_box(tag.first_chunk().is_some_and(|tag| mac.verify(covered, tag)));
-            records.keep(covered);
+        check_tags(&self.received[..whole], request_bytes, mac);
+        for request in self.received[..whole].chunks_exact(request_bytes) {
+            records.keep(&request[..request_bytes - TAG_BYTES]);
             let sent = venue.requests.send(VenueRequest::New(order(number)));
             assert!(sent.is_ok(), "no more is taken than the lane has room for");
-            sign_into(&mut self.answers, &messages.acknowledged, mac);
+            self.answers.extend_from_slice(&messages.acknowledged);
         }
         self.received.copy_within(whole..self.end, 0);
         self.end -= whole;
         whole / request_bytes
     }
 
-    fn tell(&mut self, message: &[u8], mac: &FrameMac, records: &mut Records) {
+    fn tell(&mut self, message: &[u8], records: &mut Records) {
         records.keep(message);
-        sign_into(&mut self.answers, message, mac);
-    }
-}
-
-fn sign_into(answers: &mut Vec<u8>, message: &[u8], mac: &FrameMac) {
-    let start = answers.len();
-    answers.extend_from_slice(message);
-    let (covered, tag) = answers[start..].split_at_mut(message.len() - TAG_BYTES);
-    if let Some(tag) = tag.first_chunk_mut() {
-        mac.sign(covered, tag);
+        self.answers.extend_from_slice(message);
     }
 }
 

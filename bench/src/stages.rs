@@ -7,13 +7,12 @@ use clap::Args;
 use serde_json::json;
 use tollgate_gateway::metrics::STAGES;
 use tollgate_gateway::rig::Stopwatch;
-use tollgate_protocol::mac::{FrameMac, TAG_BYTES};
 
 use crate::overview::Part;
 use crate::report::{Plot, Section, State, Verdict};
 
 use crate::statistics::Spread;
-use crate::workload::{BATCH, Kind, Workload, limit_order};
+use crate::workload::{BATCH, Kind, Macs, Workload, limit_order};
 use crate::{Mac, cores, machine};
 
 /// What to measure.
@@ -80,7 +79,6 @@ fn measure_all(options: &Options, look_ns: f64) -> Result<(Rows, Spread), String
     cores::pin(cores::server())?;
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
     let mut workload = Workload::new(directory.path(), options.mac.algorithm())?;
-    let mac = FrameMac::new(options.mac.algorithm(), &[7; 32]);
     let kinds = Kind::ALL.into_iter().filter(|kind| options.kind.is_none_or(|wanted| wanted == *kind));
     let kinds: Vec<Kind> = kinds.collect();
     let mut rows: Rows = kinds.iter().map(|kind| (kind.name(), Samples::default())).collect();
@@ -93,8 +91,8 @@ fn measure_all(options: &Options, look_ns: f64) -> Result<(Rows, Spread), String
         }
         for (at, (_, samples)) in rows.iter_mut().enumerate() {
             match kinds.get(at) {
-                Some(kind) => measure(&mut workload, *kind, &mac, look_ns, samples)?,
-                None => measure_reports(&mut workload, &mac, samples)?,
+                Some(kind) => measure(&mut workload, *kind, options.mac, look_ns, samples)?,
+                None => measure_reports(&mut workload, options.mac, samples)?,
             }
         }
     }
@@ -103,7 +101,7 @@ fn measure_all(options: &Options, look_ns: f64) -> Result<(Rows, Spread), String
 }
 
 /// Two reports of every order of a batch.
-fn measure_reports(workload: &mut Workload, mac: &FrameMac, samples: &mut Samples) -> Result<(), String> {
+fn measure_reports(workload: &mut Workload, mac: Mac, samples: &mut Samples) -> Result<(), String> {
     workload.prepare(Kind::New);
     workload.run();
     let orders = workload.take_orders();
@@ -111,33 +109,19 @@ fn measure_reports(workload: &mut Workload, mac: &FrameMac, samples: &mut Sample
         return Err(format!("of {BATCH} new orders {} reached the venue", orders.len()));
     }
     let began = Instant::now();
-    for order_id in &orders {
-        workload.end(*order_id);
-    }
+    workload.end_all(&orders);
     let whole_ns = began.elapsed().as_nanos() as f64;
     let reports = 2 * orders.len();
     samples.bytes = (0, workload.discard() / reports);
     samples.whole.push(whole_ns / reports as f64);
-    samples.mac.push(sign_ns(mac, samples.bytes.1));
+    samples.mac.push(mac_ns(mac, samples.bytes)?);
     Ok(())
-}
-
-/// What the tag of one frame costs.
-fn sign_ns(mac: &FrameMac, bytes: usize) -> f64 {
-    let message = vec![9; bytes.saturating_sub(TAG_BYTES)];
-    let mut tag = [0; TAG_BYTES];
-    let began = Instant::now();
-    for _ in 0..BATCH {
-        mac.sign(black_box(&message), &mut tag);
-        black_box(&tag);
-    }
-    each(began.elapsed().as_nanos() as f64)
 }
 
 fn measure(
     workload: &mut Workload,
     kind: Kind,
-    mac: &FrameMac,
+    mac: Mac,
     look_ns: f64,
     samples: &mut Samples,
 ) -> Result<(), String> {
@@ -148,7 +132,7 @@ fn measure(
     })?;
     samples.whole.push(each(whole.as_nanos() as f64));
     samples.bytes = workload.bytes;
-    samples.mac.push(mac_ns(mac, samples.bytes));
+    samples.mac.push(mac_ns(mac, samples.bytes)?);
     let watch = workload.batch(kind, |workload| {
         let mut watch = Stopwatch::start();
         black_box(workload.run_watched(&mut watch));
@@ -167,17 +151,16 @@ fn each(batch_ns: f64) -> f64 {
 }
 
 /// What checking the tag of one frame and making that of another costs.
-fn mac_ns(mac: &FrameMac, bytes: (usize, usize)) -> f64 {
-    let request = vec![7; bytes.0.saturating_sub(TAG_BYTES)];
-    let answer = vec![9; bytes.1.saturating_sub(TAG_BYTES)];
-    let mut tag = [0; TAG_BYTES];
+fn mac_ns(mac: Mac, bytes: (usize, usize)) -> Result<f64, String> {
+    let mut macs = Macs::new(mac.algorithm(), bytes);
     let began = Instant::now();
-    for _ in 0..BATCH {
-        black_box(mac.verify(black_box(&request), black_box(&tag)));
-        mac.sign(black_box(&answer), &mut tag);
-        black_box(&tag);
+    let right = macs.run();
+    let took = began.elapsed();
+    if right {
+        Ok(each(took.as_nanos() as f64))
+    } else {
+        Err("a tag that was made just now is wrong".to_owned())
     }
-    each(began.elapsed().as_nanos() as f64)
 }
 
 /// What the probe between two stages costs.

@@ -9,9 +9,10 @@ use tollgate_protocol::command::{
     Action, NewOrder, OrderType, Query, Replace, Scope, Side, Target, TimeInForce,
 };
 use tollgate_protocol::event::{Acknowledgement, Durability, Event, EventBody};
-use tollgate_protocol::frame::FRAME_BYTES_MAX;
-use tollgate_protocol::mac::MacAlgorithm;
+use tollgate_protocol::frame::{self, BODY_BYTES_MAX, FRAME_BYTES_MAX, FrameKind, HEADER_BYTES};
+use tollgate_protocol::mac::{FrameMac, MacAlgorithm, TAG_BYTES};
 use tollgate_protocol::text::{AccountName, Symbol};
+use tollgate_protocol::wire::Writer;
 use tollgate_protocol::{Command, CommandId, Decimal, OrderId};
 
 use crate::Class;
@@ -165,10 +166,12 @@ impl Workload {
         }
     }
 
-    /// Takes the batch through the pipeline.
+    /// Takes the batch through the pipeline, and signs the answers.
     #[inline]
     pub(crate) fn run(&mut self) -> bool {
-        (0..BATCH).fold(true, |well, _| self.rig.run() & well)
+        let well = (0..BATCH).fold(true, |well, _| self.rig.run() & well);
+        self.rig.sign_answers();
+        well
     }
 
     pub(crate) fn run_watched(&mut self, watch: &mut Stopwatch) -> bool {
@@ -192,8 +195,14 @@ impl Workload {
         orders
     }
 
-    /// The venue has an order, and cancels it.
-    pub(crate) fn end(&mut self, order_id: OrderId) {
+    /// The venue has these orders, and cancels each; the client is told of both.
+    #[inline]
+    pub(crate) fn end_all(&mut self, orders: &[OrderId]) {
+        orders.iter().for_each(|order_id| self.end(*order_id));
+        self.rig.sign_answers();
+    }
+
+    fn end(&mut self, order_id: OrderId) {
         self.rig.report_order(order_id, ReportBody::Accepted { venue_order_id: order_id.0 });
         self.rig.report_order(order_id, ReportBody::Cancelled);
     }
@@ -218,6 +227,47 @@ impl Workload {
             "of {BATCH} commands of kind {} not all went as they should: {before:?} {after:?}",
             kind.name()
         ))
+    }
+}
+
+/// The MACs of a batch, and nothing else: frames of the same lengths as a workload's.
+pub(crate) struct Macs {
+    mac: FrameMac,
+    /// Commands as they are received.
+    requests: Vec<u8>,
+    /// Answers as they are sent.
+    answers: Vec<u8>,
+}
+
+impl Macs {
+    /// `(0, …)` for answers that no command asked for.
+    pub(crate) fn new(algorithm: MacAlgorithm, (request_bytes, answer_bytes): (usize, usize)) -> Self {
+        let mac = FrameMac::new(algorithm, &[7; 32]);
+        let frames = |bytes: usize| {
+            let mut frame = [0; FRAME_BYTES_MAX];
+            let body_bytes = bytes.saturating_sub(HEADER_BYTES + TAG_BYTES);
+            let write = |out: &mut Writer<'_>| out.bytes(&[9; BODY_BYTES_MAX][..body_bytes]);
+            let laid_out = frame::lay_out(FrameKind::Event, 1, write, &mut frame).filter(|_| bytes > 0);
+            frame[..laid_out.unwrap_or_default()].repeat(BATCH)
+        };
+        let mut out = Self { requests: frames(request_bytes), answers: frames(answer_bytes), mac };
+        frame::sign_all(&mut out.requests, &out.mac);
+        out
+    }
+
+    /// Checks those of a batch of commands and makes those of as many answers, as the gateway does. True when all were
+    /// right.
+    #[inline]
+    pub(crate) fn run(&mut self) -> bool {
+        let mut start = 0;
+        while start < self.requests.len() {
+            match frame::authenticated_bytes(&self.requests[start..], &self.mac, |_| {}) {
+                0 => return false,
+                bytes => start += bytes,
+            }
+        }
+        frame::sign_all(&mut self.answers, &self.mac);
+        true
     }
 }
 

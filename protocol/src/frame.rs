@@ -11,7 +11,7 @@
 //!   16+n   32  MAC over bytes 0 … 16+n (all kinds from welcome on)
 //! ```
 
-use crate::mac::{FrameMac, TAG_BYTES};
+use crate::mac::{FrameMac, TAG_BYTES, TOGETHER_MAX};
 use crate::reject::Code;
 use crate::wire::{Reader, Wire, Writer};
 
@@ -203,18 +203,103 @@ pub fn encode_with(
     out: &mut [u8],
 ) -> Option<usize> {
     debug_assert_eq!(kind.has_mac(), mac.is_some());
+    let frame_bytes = lay_out(kind, sequence, write, out)?;
+    if let Some(mac) = mac {
+        let (covered, tag) = out[..frame_bytes].split_last_chunk_mut::<TAG_BYTES>()?;
+        mac.sign(covered, tag);
+    }
+    Some(frame_bytes)
+}
+
+/// Writes a frame into `out` without its tag, for which there is room: [`sign_all`] makes it. Returns the length with the
+/// tag; `None` when `out` is too short.
+#[inline]
+pub fn lay_out(
+    kind: FrameKind,
+    sequence: u64,
+    write: impl FnOnce(&mut Writer<'_>),
+    out: &mut [u8],
+) -> Option<usize> {
     let mut writer = Writer::new(out.get_mut(HEADER_BYTES..)?);
     write(&mut writer);
     let body_bytes = writer.finish().ok()?;
     if body_bytes > BODY_BYTES_MAX {
         return None;
     }
-    Header { kind, body_bytes, sequence }.write(out);
-    let covered_bytes = HEADER_BYTES + body_bytes;
-    let Some(mac) = mac else { return Some(covered_bytes) };
-    let (covered, rest) = out.split_at_mut(covered_bytes);
-    mac.sign(covered, rest.first_chunk_mut::<TAG_BYTES>()?);
-    Some(covered_bytes + TAG_BYTES)
+    let header = Header { kind, body_bytes, sequence };
+    header.write(out);
+    (header.frame_bytes() <= out.len()).then_some(header.frame_bytes())
+}
+
+/// Makes the tags of frames that were [laid out](lay_out) one behind the other, and fill `frames`.
+#[inline]
+pub fn sign_all(frames: &mut [u8], mac: &FrameMac) {
+    let mut start = 0;
+    while start < frames.len() {
+        let mut batch = Batch::default();
+        batch.take(&frames[start..], |_| {});
+        assert!(batch.count > 0, "frames are laid out whole, and of kinds that have a tag");
+        let mut tags = [[0; TAG_BYTES]; TOGETHER_MAX];
+        mac.sign_together(&batch.covered[..batch.count], &mut tags);
+        let (ends, count, bytes) = (batch.ends, batch.count, batch.bytes());
+        for (end, tag) in ends[..count].iter().zip(&tags) {
+            frames[start + end - TAG_BYTES..start + end].copy_from_slice(tag);
+        }
+        start += bytes;
+    }
+}
+
+/// How many bytes at the head of `received` are whole frames with the right tag. It looks at a few frames at once, and may
+/// stop before the last; 0 says that there is none, or that the first has none or a wrong one. Each frame is shown to
+/// `meet` before.
+#[inline]
+pub fn authenticated_bytes(received: &[u8], mac: &FrameMac, meet: impl FnMut(&Frame<'_>)) -> usize {
+    let mut batch = Batch::default();
+    batch.take(received, meet);
+    let right = mac.verify_together(&batch.covered[..batch.count], &batch.tags[..batch.count]);
+    right.checked_sub(1).map_or(0, |last| batch.ends[last])
+}
+
+/// Frames whose tags are worked out together.
+struct Batch<'a> {
+    covered: [&'a [u8]; TOGETHER_MAX],
+    tags: [&'a [u8; TAG_BYTES]; TOGETHER_MAX],
+    /// Where each ends.
+    ends: [usize; TOGETHER_MAX],
+    count: usize,
+}
+
+impl Default for Batch<'_> {
+    #[inline]
+    fn default() -> Self {
+        Self {
+            covered: [&[]; TOGETHER_MAX],
+            tags: [&[0; TAG_BYTES]; TOGETHER_MAX],
+            ends: [0; TOGETHER_MAX],
+            count: 0,
+        }
+    }
+}
+
+impl<'a> Batch<'a> {
+    /// The whole frames at the head of `bytes` that have a tag.
+    #[inline]
+    fn take(&mut self, bytes: &'a [u8], mut meet: impl FnMut(&Frame<'a>)) {
+        while self.count < TOGETHER_MAX {
+            let Ok(Some(frame)) = Frame::split(&bytes[self.bytes()..]) else { return };
+            let Some(tag) = frame.tag else { return };
+            meet(&frame);
+            let end = self.bytes() + frame.header.frame_bytes();
+            (self.covered[self.count], self.tags[self.count]) = (frame.covered, tag);
+            self.ends[self.count] = end;
+            self.count += 1;
+        }
+    }
+
+    #[inline]
+    fn bytes(&self) -> usize {
+        self.count.checked_sub(1).map_or(0, |last| self.ends[last])
+    }
 }
 
 #[cfg(test)]
@@ -241,6 +326,62 @@ mod tests {
         assert_eq!(frame.authenticate(&mac, 8), Err(Code::FrameSequence));
         let other = FrameMac::new(MacAlgorithm::HmacSha256, &[2; 32]);
         assert_eq!(frame.authenticate(&other, 9), Err(Code::FrameMac));
+    }
+
+    /// Commands with bodies of different lengths, laid out one behind the other, and where each ends.
+    fn laid_out(count: u64) -> (Vec<u8>, Vec<usize>) {
+        let (mut frames, mut ends) = (Vec::new(), Vec::new());
+        for sequence in 1..=count {
+            let mut out = [0; FRAME_BYTES_MAX];
+            let body = [7; BODY_BYTES_MAX];
+            let write = |out: &mut Writer<'_>| out.bytes(&body[..sequence as usize * 37 % BODY_BYTES_MAX]);
+            let length = lay_out(FrameKind::Command, sequence, write, &mut out).unwrap();
+            frames.extend_from_slice(&out[..length]);
+            ends.push(frames.len());
+        }
+        (frames, ends)
+    }
+
+    #[test]
+    fn frames_signed_together_are_what_each_is_alone() {
+        for algorithm in [MacAlgorithm::HmacSha256, MacAlgorithm::Blake3] {
+            let mac = FrameMac::new(algorithm, &[1; 32]);
+            for count in [0, 1, 2, 7, 8, 9, 16, 30] {
+                let (mut frames, ends) = laid_out(count);
+                sign_all(&mut frames, &mac);
+                let mut start = 0;
+                for (sequence, end) in (1..).zip(&ends) {
+                    let frame = Frame::split(&frames[start..*end]).unwrap().unwrap();
+                    assert_eq!(frame.authenticate(&mac, sequence), Ok(()));
+                    start = *end;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_frames_before_the_first_wrong_one_are_authenticated() {
+        for algorithm in [MacAlgorithm::HmacSha256, MacAlgorithm::Blake3] {
+            let mac = FrameMac::new(algorithm, &[1; 32]);
+            let (mut frames, ends) = laid_out(TOGETHER_MAX as u64 + 2);
+            sign_all(&mut frames, &mac);
+            let mut met = 0;
+            let all = authenticated_bytes(&frames, &mac, |_| met += 1);
+            assert_eq!((all, met), (ends[TOGETHER_MAX - 1], TOGETHER_MAX), "a few at once");
+            assert_eq!(authenticated_bytes(&frames[ends[8]..ends[9] - 1], &mac, |_| {}), 0, "not whole");
+            for wrong in 0..TOGETHER_MAX {
+                let before = wrong.checked_sub(1).map_or(0, |last| ends[last]);
+                let mut tampered = frames.clone();
+                tampered[ends[wrong] - 1] ^= 1;
+                assert_eq!(authenticated_bytes(&tampered, &mac, |_| {}), before);
+                let mut of_no_kind = frames.clone();
+                of_no_kind[before + 3] = 250;
+                assert_eq!(authenticated_bytes(&of_no_kind, &mac, |_| {}), before);
+                let mut without_tag = frames.clone();
+                without_tag[before + 3] = FrameKind::Hello as u8;
+                assert_eq!(authenticated_bytes(&without_tag, &mac, |_| {}), before);
+            }
+        }
     }
 
     #[test]

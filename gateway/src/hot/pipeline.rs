@@ -61,14 +61,16 @@ pub fn run<P: Probe>(
         return Ok(Taken::Answering);
     }
     let Some(session) = sessions.get(slot) else { return Ok(Taken::Incomplete) };
+    let client = session.home.client;
+    // The tables are larger than the caches; what is asked of them first is fetched while the MACs are worked out.
+    session.authenticate(|frame| {
+        if let Some(command_id) = Command::peek_id(&frame.covered[HEADER_BYTES..]) {
+            core.state.dedupe.prefetch(client, command_id);
+            core.state.orders.prefetch(client, command_id);
+        }
+    });
     let Some(frame) = Frame::split(session.received())? else { return Ok(Taken::Incomplete) };
-    let body = &frame.covered[HEADER_BYTES..];
-    // The tables are larger than the caches; what is asked of them first is fetched while the MAC is worked out.
-    if let Some(command_id) = Command::peek_id(body) {
-        core.state.dedupe.prefetch(session.home.client, command_id);
-        core.state.orders.prefetch(session.home.client, command_id);
-    }
-    frame.authenticate(&session.home.macs.client_to_gateway, session.home.sequence_in)?;
+    session.check(&frame)?;
     probe.stage(0);
     let length = frame.header.frame_bytes();
     match frame.header.kind {
@@ -82,6 +84,7 @@ pub fn run<P: Probe>(
     // Decoded where it stays: a command is large, and moving what was written just now is slow.
     let decoded = frame.body::<Command>();
     let decoded = decoded.as_ref().map_err(|code| *code)?;
+    let body = &frame.covered[HEADER_BYTES..];
     // No command decodes from so many bytes, a test holds; its record must fit its place whatever comes.
     if body.len() > COMMAND_BYTES_MAX {
         return Err(Code::FrameBody);
@@ -89,7 +92,6 @@ pub fn run<P: Probe>(
     let content_hash = hash_bytes(CONTENT_SEED, body);
     let body = session.body(body.len());
     session.take(length, core.now_ns);
-    let client = session.home.client;
     probe.stage(1);
     let incoming = Incoming { slot, client, command: decoded, body, content_hash };
     command(core, sessions, &incoming, probe);

@@ -8,9 +8,10 @@ use mio::{Interest, Registry, Token};
 use std::os::fd::AsRawFd;
 use tollgate_protocol::answer::{Answer, AnswerBody};
 use tollgate_protocol::command::Command;
-use tollgate_protocol::frame::{self, FRAME_BYTES_MAX, FrameKind, HEADER_BYTES};
+use tollgate_protocol::frame::{self, FRAME_BYTES_MAX, Frame, FrameKind, HEADER_BYTES};
 use tollgate_protocol::identity::CommandId;
 use tollgate_protocol::logon::Goodbye;
+use tollgate_protocol::mac::FrameMac;
 use tollgate_protocol::reject::Code;
 use tollgate_protocol::wire::{Wire, Writer};
 
@@ -25,6 +26,8 @@ struct Outgoing {
     bytes: Box<[u8]>,
     start: usize,
     end: usize,
+    /// From here on frames have no tag yet.
+    unsigned: usize,
     /// Up to here bytes may go.
     released: usize,
     /// `(journal sequence, end of the bytes that wait for it)`, oldest first: a ring.
@@ -39,6 +42,7 @@ impl Outgoing {
             bytes: vec![0; size].into_boxed_slice(),
             start: 0,
             end: 0,
+            unsigned: 0,
             released: 0,
             gates: [(0, 0); GATES],
             first_gate: 0,
@@ -47,7 +51,7 @@ impl Outgoing {
     }
 
     fn clear(&mut self) {
-        (self.start, self.end, self.released, self.gate_count) = (0, 0, 0, 0);
+        (self.start, self.end, self.unsigned, self.released, self.gate_count) = (0, 0, 0, 0, 0);
     }
 
     /// Room for one frame, or `None` when the client reads too slowly.
@@ -56,6 +60,7 @@ impl Outgoing {
             let moved = self.start;
             self.bytes.copy_within(self.start..self.end, 0);
             self.end -= moved;
+            self.unsigned -= moved;
             self.released -= moved;
             self.start = 0;
             for at in 0..self.gate_count {
@@ -82,6 +87,12 @@ impl Outgoing {
         }
         self.gates[(self.first_gate + self.gate_count) % GATES] = (gate, self.end);
         self.gate_count += 1;
+    }
+
+    /// Makes the tags of the frames that have none: of several at once, which is faster than of each when it is made.
+    fn sign(&mut self, mac: &FrameMac) {
+        frame::sign_all(&mut self.bytes[self.unsigned..self.end], mac);
+        self.unsigned = self.end;
     }
 
     fn release(&mut self, durable_sequence: u64) {
@@ -111,6 +122,8 @@ pub struct Session {
     incoming: Box<[u8]>,
     incoming_start: usize,
     incoming_end: usize,
+    /// So many of the received bytes are whole frames with the right tag.
+    authenticated: usize,
     outgoing: Outgoing,
     /// When the first byte of a frame that is not whole came; 0 when there is none.
     pub frame_began_ns: u64,
@@ -135,6 +148,32 @@ impl Session {
         &self.incoming[self.incoming_start..self.incoming_end]
     }
 
+    /// Checks the tags of the next frames received, of several at once, unless it has been done; each is shown to `meet`
+    /// before.
+    #[inline]
+    pub fn authenticate(&mut self, meet: impl FnMut(&Frame<'_>)) {
+        if self.authenticated == 0 {
+            let received = &self.incoming[self.incoming_start..self.incoming_end];
+            let mac = &self.home.macs.client_to_gateway;
+            self.authenticated = frame::authenticated_bytes(received, mac, meet);
+        }
+    }
+
+    /// Whether the next frame received is the client's, and the one that is due.
+    #[inline]
+    pub fn check(&self, frame: &Frame<'_>) -> Result<(), Code> {
+        if frame.tag.is_none() {
+            return Err(Code::FrameKind);
+        }
+        if frame.header.frame_bytes() > self.authenticated {
+            return Err(Code::FrameMac);
+        }
+        if frame.header.sequence != self.home.sequence_in {
+            return Err(Code::FrameSequence);
+        }
+        Ok(())
+    }
+
     /// Where the body of the frame is that begins the received bytes: it stays there until the next read.
     #[inline]
     pub fn body(&self, body_bytes: usize) -> Range<usize> {
@@ -146,6 +185,7 @@ impl Session {
     #[inline]
     fn consume(&mut self, length: usize, now_ns: u64) {
         self.incoming_start += length;
+        self.authenticated -= length;
         if self.incoming_start == self.incoming_end {
             (self.incoming_start, self.incoming_end, self.frame_began_ns) = (0, 0, 0);
         } else {
@@ -157,6 +197,12 @@ impl Session {
     pub fn feed(&mut self, bytes: &[u8]) {
         self.incoming[self.incoming_end..][..bytes.len()].copy_from_slice(bytes);
         self.incoming_end += bytes.len();
+    }
+
+    /// Makes the tags of what waits to be sent, as the write does.
+    #[inline]
+    pub fn sign(&mut self) {
+        self.outgoing.sign(&self.home.macs.gateway_to_client);
     }
 
     /// Forgets what waits to be sent, and returns how many bytes it was: for measurements without a socket.
@@ -207,6 +253,7 @@ impl Session {
     /// Writes what may go; returns how many bytes went, or `None` when the client is gone.
     #[inline]
     pub fn write(&mut self, durable_sequence: u64) -> Option<usize> {
+        self.sign();
         let out = &mut self.outgoing;
         out.release(durable_sequence);
         let mut sent = 0;
@@ -245,11 +292,15 @@ impl Session {
     }
 
     #[inline]
-    fn seal(&mut self, kind: FrameKind, gate: u64, write: impl FnOnce(&mut Writer<'_>)) -> Result<(), Code> {
+    fn lay_out(
+        &mut self,
+        kind: FrameKind,
+        gate: u64,
+        write: impl FnOnce(&mut Writer<'_>),
+    ) -> Result<(), Code> {
         let sequence = self.home.sequence_out;
-        let mac = &self.home.macs.gateway_to_client;
         let room = self.outgoing.room().ok_or(Code::SessionSlowReader)?;
-        let length = frame::encode_with(kind, sequence, write, Some(mac), room);
+        let length = frame::lay_out(kind, sequence, write, room);
         assert!(length.is_some(), "every body fits a frame");
         self.outgoing.commit(length.unwrap_or_default(), gate);
         self.home.sequence_out += 1;
@@ -268,20 +319,20 @@ impl Session {
             return Ok(());
         }
         self.home.next_event_sequence = event_sequence + 1;
-        self.seal(FrameKind::Event, gate, write)
+        self.lay_out(FrameKind::Event, gate, write)
     }
 
     /// Sends a direct answer.
     #[inline]
     pub fn answer(&mut self, command_id: CommandId, body: AnswerBody, gate: u64) -> Result<(), Code> {
-        self.seal(FrameKind::Answer, gate, |out| Answer { command_id, body }.write(out))
+        self.lay_out(FrameKind::Answer, gate, |out| Answer { command_id, body }.write(out))
     }
 
     /// Says goodbye; the session ends when it is sent.
     pub fn goodbye(&mut self, code: Code) {
         if self.ending.is_none() {
             // A full buffer means that nothing more can be said.
-            let _ = self.seal(FrameKind::Goodbye, 0, |out| Goodbye { code, retry_after_ms: 0 }.write(out));
+            let _ = self.lay_out(FrameKind::Goodbye, 0, |out| Goodbye { code, retry_after_ms: 0 }.write(out));
             self.ending = Some(code);
         }
     }
@@ -355,6 +406,7 @@ impl Sessions {
             incoming,
             incoming_start: 0,
             incoming_end,
+            authenticated: 0,
             outgoing,
             frame_began_ns: if incoming_end > 0 { now_ns } else { 0 },
             heard_ns: now_ns,

@@ -188,3 +188,23 @@ fn silence_ends_the_session() {
     });
     assert_eq!(Raw::new(&house, 1).end(), (0, Some(Code::SessionHeartbeatMissed)));
 }
+
+#[test]
+fn frames_that_came_together_with_a_wrong_one_are_answered_up_to_it() {
+    let house = House::new(|_| {});
+    for client in [0, 1] {
+        for wrong in [1, 7, 8, 9, 20] {
+            let mut raw = Raw::new(&house, client);
+            let frames: Vec<Vec<u8>> = (0..wrong + 3)
+                .map(|number| {
+                    let mut frame = vec![0; FRAME_BYTES_MAX];
+                    let length = raw.session.sign(&command(Action::Heartbeat), &mut frame);
+                    frame.truncate(length);
+                    if number == wrong { flip(frame, |frame| frame.len() - 1) } else { frame }
+                })
+                .collect();
+            raw.stream.write_all(&frames.concat()).unwrap();
+            assert_eq!(raw.end(), (wrong, Some(Code::FrameMac)), "client {client}");
+        }
+    }
+}
