@@ -1,7 +1,7 @@
 //! The cold half: makes appended records durable, moves the watermark, releases closed segments.
 
 use crate::format::{DurableHint, HEADER_BYTES, PAGE_BYTES};
-use crate::prepare::{POLL_INTERVAL, Preparer};
+use crate::prepare::{BUSY_INTERVAL, IDLE_INTERVAL, Preparer};
 use crate::segment::Segment;
 use crate::settings::Durability;
 use crate::status::{Condition, FlusherStatistics, Reason, Shared, WatermarkWaker, lock};
@@ -279,14 +279,15 @@ impl Flush {
     }
 
     fn sleep(&self) {
+        let interval = self.interval.clamp(BUSY_INTERVAL, IDLE_INTERVAL);
         if self.shared.durability != Durability::Disk || !self.healthy() {
-            std::thread::park_timeout(POLL_INTERVAL);
+            std::thread::park_timeout(interval);
             return;
         }
         self.shared.sleeping.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         if !self.behind() && !self.shared.stop.load(Ordering::Acquire) {
-            std::thread::park_timeout(POLL_INTERVAL);
+            std::thread::park_timeout(BUSY_INTERVAL);
         }
         self.shared.sleeping.store(false, Ordering::SeqCst);
     }

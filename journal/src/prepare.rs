@@ -13,8 +13,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Time between two looks at the appender.
-pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// Time between two looks at an appender that writes much.
+pub(crate) const BUSY_INTERVAL: Duration = Duration::from_millis(10);
+/// The same while it does not: every look takes a core from somebody, best seldom. A burst that begins right behind a look
+/// must find pages and segments ready until the next.
+pub(crate) const IDLE_INTERVAL: Duration = Duration::from_millis(40);
+/// More than this between two looks is much.
+const BUSY_BYTES: u64 = 512 * 1024;
+/// Smaller segments may be full before an idle thread looks again.
+const IDLE_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 /// Time between two attempts at preparing a segment.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// Pages are made writable this far ahead of the appender: what it can write in several poll intervals.
@@ -71,15 +78,30 @@ pub(crate) struct Preparer {
 impl Preparer {
     pub(crate) fn run(&mut self) {
         while !self.shared.stop.load(Ordering::Acquire) {
+            let seen = self.last_seen;
             self.turn();
-            std::thread::park_timeout(POLL_INTERVAL);
+            std::thread::park_timeout(self.interval(seen));
         }
+    }
+
+    /// How long to leave the appender alone, which the look before this one found at `before`.
+    fn interval(&self, before: (u64, u64)) -> Duration {
+        let (segment, used) = self.last_seen;
+        let is_idle = segment == before.0
+            && used - before.1 <= BUSY_BYTES
+            && self.is_ready()
+            && self.maker.segment_bytes >= IDLE_SEGMENT_BYTES;
+        if is_idle { IDLE_INTERVAL } else { BUSY_INTERVAL }
+    }
+
+    /// Whether the next segment waits for the appender.
+    fn is_ready(&self) -> bool {
+        self.prepared.slots() < self.prepared.buffer().capacity()
     }
 
     fn turn(&mut self) {
         self.touch_ahead();
-        let ready = self.prepared.slots() < self.prepared.buffer().capacity();
-        if ready {
+        if self.is_ready() {
             self.shared.shortage.store(Reason::None as u8, Ordering::Release);
             return;
         }
