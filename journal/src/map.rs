@@ -185,8 +185,8 @@ impl Tail {
     }
 }
 
-#[cfg(test)]
-#[cfg(not(miri))]
+#[cfg(all(test, not(miri)))]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use std::os::unix::fs::FileExt;
