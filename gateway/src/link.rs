@@ -30,6 +30,19 @@ pub struct Handover {
     pub next_event_sequence: u64,
     /// The session's number.
     pub session_id: u64,
+    /// What the door may tell from the journal.
+    pub watermark: Watermark,
+    /// How often in a row the hot thread has given the session back without anything more to tell.
+    pub fruitless_rounds: u32,
+}
+
+/// How far the journal is on the disk, as the hot thread last said. It matters for the class `disk` alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Watermark {
+    /// The last record that is.
+    pub sequence: u64,
+    /// The disk has failed: it will never be more, and what is behind it is worth what the process is.
+    pub is_final: bool,
 }
 
 /// What a key may do.

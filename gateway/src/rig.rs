@@ -21,7 +21,7 @@ use tollgate_protocol::{Command, InstrumentIndex, OrderId};
 use crate::gateway::{empty_state, journal_settings};
 use crate::hot::sessions::Session;
 use crate::hot::{Hot, HotParts, Probe, VenueParts, pipeline, precision, reports};
-use crate::link::{FromHot, Grant, Handover, SymbolSet, ToHot};
+use crate::link::{FromHot, Grant, Handover, SymbolSet, ToHot, Watermark};
 use crate::metrics::{Metrics, STAGES};
 
 /// A time that no test run ever sees go by: nanoseconds since the Unix epoch.
@@ -132,6 +132,8 @@ impl Rig {
             grant: grant(),
             next_event_sequence: 1,
             session_id: 1,
+            watermark: Watermark::default(),
+            fruitless_rounds: 0,
         }));
         let macs = macs(algorithm);
         let mut rig = Self {

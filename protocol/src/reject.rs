@@ -77,7 +77,7 @@ codes! {
     SessionSlowSender = 123, "SESSION_SLOW_SENDER";
     /// The gateway is stopping.
     SessionShutdown = 124, "SESSION_SHUTDOWN";
-    /// Events after the sequence asked for are no longer in the journal.
+    /// Events after the sequence asked for are no longer in the journal, or the disk holds them back.
     ResumeUnavailable = 125, "RESUME_UNAVAILABLE";
     /// The key was revoked or has expired while the session stood.
     SessionKeyEnded = 126, "SESSION_KEY_ENDED";

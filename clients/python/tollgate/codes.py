@@ -136,7 +136,7 @@ _MEANINGS: Dict[int, str] = {
     122: "Nothing was heard from the client for the agreed time.",
     123: "A frame was begun and not completed in time.",
     124: "The gateway is stopping.",
-    125: "Events after the sequence asked for are no longer in the journal.",
+    125: "Events after the sequence asked for are no longer in the journal, or the disk holds them back.",
     126: "The key was revoked or has expired while the session stood.",
     200: "The key's scopes do not include this action.",
     201: "The account is unknown, or not the key's.",

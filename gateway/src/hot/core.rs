@@ -170,23 +170,27 @@ impl Core {
     ) {
         sessions.publish(client, event.event_sequence, self.gate(sequence), write);
         self.metrics.event_sequences[usize::from(client)].set(event.event_sequence);
-        self.recent.push(client, event);
+        self.recent.push(client, sequence, event);
     }
 
-    /// Events that a session still lacks; false when they are no longer remembered.
+    /// Events that a session still lacks; false when the door must send some of them first: they are no longer remembered,
+    /// or more than a few, and the journal has them. What is not on the disk yet, the door may not tell.
     pub fn catch_up(&mut self, sessions: &mut Sessions, slot: u16) -> bool {
         let Some(session) = sessions.get(slot) else { return true };
         let client = session.home.client;
         let last = self.state.event_sequences[usize::from(client)];
         let next = session.home.next_event_sequence;
         let gate = self.gate(self.journal.next_sequence() - 1);
-        // Each is looked for: what is more than a few is the door's to read from the journal.
-        if last.saturating_sub(next) > CATCH_UP_EVENTS {
-            return false;
+        if next <= last {
+            let Some(first) = self.recent.from(client, next).next() else { return false };
+            let is_readable =
+                self.durability != Durability::Disk || first.sequence <= self.journal.durable_sequence();
+            if is_readable && last - next >= CATCH_UP_EVENTS {
+                return false;
+            }
         }
-        for wanted in next..=last {
-            let Some(event) = self.recent.find(client, wanted) else { return false };
-            let event: Event = *event;
+        for remembered in self.recent.from(client, next) {
+            let event = &remembered.event;
             if session.event(event.event_sequence, gate, |out| event.write(out)).is_err() {
                 session.ending = Some(Code::SessionSlowReader);
                 break;

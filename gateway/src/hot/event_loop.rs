@@ -27,7 +27,7 @@ use super::recent::Recent;
 use super::reports;
 use super::sessions::{Reading, Sessions};
 use super::state::State;
-use crate::link::{FromHot, Handover, ToHot};
+use crate::link::{FromHot, Handover, ToHot, Watermark};
 use crate::metrics::Metrics;
 use crate::record::{Digest, Effect, Origin, Record};
 
@@ -274,16 +274,16 @@ impl Hot {
     }
 
     fn begin_session(&mut self, home: Box<Handover>) {
-        let client = usize::from(home.client);
-        self.heard_ns[client] = self.core.now_ns;
-        self.dead[client] = false;
         let session_id = home.session_id;
         match self.sessions.insert(home, self.poll.registry(), self.core.now_ns) {
             Ok(slot) => {
-                self.core.metrics.sessions_begun.add(1);
-                if !self.core.catch_up(&mut self.sessions, slot)
-                    && let Some(home) = self.sessions.remove(slot, self.poll.registry())
-                {
+                if self.core.catch_up(&mut self.sessions, slot) {
+                    self.core.metrics.sessions_begun.add(1);
+                    self.hear(slot);
+                } else if let Some(mut home) = self.sessions.remove(slot, self.poll.registry()) {
+                    // Nothing of it was heard: its dead man's switch runs on.
+                    let sequence = self.core.journal.durable_sequence();
+                    home.watermark = Watermark { sequence, is_final: self.journal_failed };
                     self.farewells.push_back(FromHot::Behind(home));
                 }
             }
@@ -294,6 +294,14 @@ impl Hot {
             }
         }
         self.core.metrics.sessions.set(self.sessions.active().len() as u64);
+    }
+
+    /// The client of a session shows that it lives.
+    fn hear(&mut self, slot: u16) {
+        if let Some(session) = self.sessions.get(slot) {
+            let client = usize::from(session.home.client);
+            (self.heard_ns[client], self.dead[client]) = (self.core.now_ns, false);
+        }
     }
 
     fn write_digest(&mut self) {
@@ -363,8 +371,8 @@ impl Hot {
         let now_ns = self.core.now_ns;
         let Some(session) = self.sessions.get(slot) else { return frames };
         if frames > 0 {
-            self.heard_ns[usize::from(session.home.client)] = now_ns;
-            self.dead[usize::from(session.home.client)] = false;
+            let client = usize::from(session.home.client);
+            (self.heard_ns[client], self.dead[client]) = (now_ns, false);
         }
         match verdict {
             Ok(more) => session.readable = more,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tollgate_config::Settings;
 use tollgate_config::keys;
-use tollgate_gateway::link::{FromHot, Handover, ToHot};
+use tollgate_gateway::link::{FromHot, Handover, ToHot, Watermark};
 use tollgate_gateway::record::{Authority, Name, NameTable, PAYLOAD_BYTES_MAX, Record, Refusal};
 use tollgate_journal::{Appender, Durability as Class, FlusherHandle, FlusherOptions, Room};
 use tollgate_protocol::client::{ClientSession, Incoming, LogonRequest};
@@ -289,6 +289,60 @@ fn an_event_is_not_told_before_it_is_as_durable_as_it_says() {
     assert_eq!((numbers, handover.next_event_sequence), (vec![1, 2, 3], 4));
     house.metrics.journal_durable_sequence.set(last);
     assert_eq!(resumed(&mut house, 3).0, [4, 5]);
+    book.appender.publish();
+}
+
+#[test]
+fn once_the_disk_has_failed_nothing_is_waited_for() {
+    let mut last = 0;
+    let (mut house, mut book) = house(
+        |settings| settings.journal.durability = Durability::Disk,
+        |book| {
+            book.names(&["client-1", "client-2"]);
+            for number in 1..=400 {
+                last = book.refuse(1, number);
+            }
+        },
+    );
+    house.metrics.journal_durable_sequence.set(last - 300);
+    let mut client = house.client();
+    let mut standing = client.log_on(after(0)).ok().unwrap();
+    let mut handover = house.session();
+    assert_eq!(handover.next_event_sequence, 101);
+    handover.watermark = Watermark { sequence: last - 300, is_final: true };
+    house.tell(FromHot::Behind(Box::new(handover)));
+    let again = house.session();
+    assert_eq!((again.next_event_sequence, again.fruitless_rounds), (401, 0));
+    for number in 1..=400 {
+        assert_eq!(event(&mut client, &mut standing.session).event_sequence, number);
+    }
+    book.appender.publish();
+}
+
+#[test]
+fn who_can_be_told_nothing_for_long_hears_that_he_cannot_resume() {
+    let mut last = 0;
+    let (mut house, mut book) = house(
+        |settings| settings.journal.durability = Durability::Disk,
+        |book| {
+            book.names(&["client-1", "client-2"]);
+            last = book.refuse(1, 1);
+        },
+    );
+    house.metrics.journal_durable_sequence.set(last - 1);
+    let mut client = house.client();
+    let mut standing = client.log_on(after(0)).ok().unwrap();
+    for round in 0..=1_000 {
+        let handover = house.session();
+        assert_eq!((handover.next_event_sequence, handover.fruitless_rounds), (1, round));
+        house.tell(FromHot::Behind(Box::new(handover)));
+    }
+    match client.incoming(&mut standing.session) {
+        Some(Incoming::Goodbye(goodbye)) => assert_eq!(goodbye.code, Code::ResumeUnavailable),
+        other => panic!("{other:?}"),
+    }
+    // Without the events it can trade, and cancel.
+    assert!(house.client().log_on(good()).is_ok());
     book.appender.publish();
 }
 

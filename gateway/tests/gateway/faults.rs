@@ -7,6 +7,7 @@ use tollgate_gateway::client::{Client, Reply};
 use tollgate_gateway::gateway::StartOptions;
 use tollgate_gateway::record::{Origin, Record};
 use tollgate_journal::testing::FaultyStorage;
+use tollgate_protocol::client::Incoming;
 use tollgate_protocol::command::{Action, Close, Side, Target};
 use tollgate_protocol::event::{Durability, Event, EventBody, ReportKind};
 use tollgate_protocol::identity::CommandId;
@@ -133,6 +134,98 @@ fn a_stuck_disk_holds_back_acknowledgements_and_orders_and_the_rest_goes_on() {
     assert_eq!(venue, after, "nothing leaves for the venue before its intent is durable");
     storage.release_syncs();
     report_of(&mut client, waiting.command_id, |kind| matches!(kind, ReportKind::Accepted { .. }));
+}
+
+/// More orders than the hot thread tells a session that has come back of by itself, none of them on the disk.
+fn send_undurable(house: &House, storage: &FaultyStorage, client: &mut Client) -> Vec<CommandId> {
+    storage.hold_syncs();
+    let ids = (0..300).map(|_| {
+        let order = command(Action::New(limit("BTCUSDT", Side::Buy, "0.001", "60000")));
+        client.send(&order).unwrap();
+        order.command_id
+    });
+    let ids = ids.collect();
+    let metrics = house.gateway().metrics();
+    wait_for("the orders to be in the journal", || {
+        metrics.orders_open.get() == 301 && metrics.journal_sequence.get() > 300
+    });
+    wait_for("the flusher to be stuck", || storage.waiting_syncs() > 0);
+    ids
+}
+
+fn next_event(client: &mut Client) -> Event {
+    loop {
+        match client.receive(PATIENCE).unwrap().expect("an event comes") {
+            Incoming::Event(event) => return event,
+            Incoming::Answer(_) => {}
+            Incoming::Goodbye(goodbye) => panic!("the session ended: {goodbye:?}"),
+        }
+    }
+}
+
+#[test]
+fn who_comes_back_when_the_disk_has_failed_hears_everything_and_can_cancel() {
+    let (house, storage) = with_storage(|settings| settings.journal.durability = Durability::Disk);
+    let mut client = house.client(0);
+    let first = acknowledged(&mut client, Action::New(limit("BTCUSDT", Side::Buy, "0.01", "60000")));
+    report_of(&mut client, first.command_id, |kind| matches!(kind, ReportKind::Accepted { .. }));
+    let seen = client.last_event_sequence();
+    let mut waiting = send_undurable(&house, &storage, &mut client).into_iter();
+    storage.fail_syncs(EIO);
+    storage.release_syncs();
+    let metrics = house.gateway().metrics();
+    wait_for("the session to end", || metrics.sessions.get() == 0);
+
+    let mut client = house.resume(0, seen);
+    for number in 0..300 {
+        let event = next_event(&mut client);
+        assert_eq!(event.event_sequence, seen + 1 + number);
+        match event.body {
+            EventBody::Acknowledged(it) => {
+                assert_eq!(Some(it.command_id), waiting.next());
+                assert_eq!(it.durability, Durability::Process, "it never got to the disk");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    for number in 300..600 {
+        let event = next_event(&mut client);
+        assert_eq!(event.event_sequence, seen + 1 + number);
+        let EventBody::Report(report) = event.body else { panic!("{event:?}") };
+        assert!(matches!(report.kind, ReportKind::Rejected { .. }), "it never left: {:?}", report.kind);
+    }
+    let cancelled = acknowledged(&mut client, Action::Cancel(Target::Order(first.order_id)));
+    assert_eq!(cancelled.durability, Durability::Process);
+    report_of(&mut client, first.command_id, |kind| *kind == ReportKind::Cancelled);
+}
+
+#[test]
+fn who_comes_back_while_the_disk_is_stuck_can_cancel() {
+    let (house, storage) = with_storage(|settings| settings.journal.durability = Durability::Disk);
+    let mut client = house.client(0);
+    let first = acknowledged(&mut client, Action::New(limit("BTCUSDT", Side::Buy, "0.01", "60000")));
+    report_of(&mut client, first.command_id, |kind| matches!(kind, ReportKind::Accepted { .. }));
+    let seen = client.last_event_sequence();
+    let waiting = send_undurable(&house, &storage, &mut client);
+    drop(client);
+    let metrics = house.gateway().metrics();
+    wait_for("the session to end", || metrics.sessions.get() == 0);
+
+    let mut client = house.resume(0, seen);
+    let before = metrics.journal_sequence.get();
+    let cancel = command(Action::Cancel(Target::Order(first.order_id)));
+    client.send(&cancel).unwrap();
+    wait_for("the cancel to be in the journal", || metrics.journal_sequence.get() > before);
+    assert_eq!(metrics.sessions.get(), 1);
+    assert!(storage.waiting_syncs() > 0, "the disk is stuck all the while");
+
+    storage.release_syncs();
+    for id in waiting {
+        let event = next_event(&mut client);
+        let EventBody::Acknowledged(it) = event.body else { panic!("{event:?}") };
+        assert_eq!((it.command_id, it.durability), (id, Durability::Disk));
+    }
+    report_of(&mut client, first.command_id, |kind| *kind == ReportKind::Cancelled);
 }
 
 #[test]

@@ -9,9 +9,10 @@ use std::sync::{Mutex, PoisonError};
 
 use tollgate_journal::{ReadError, Reader};
 use tollgate_protocol::Event;
-use tollgate_protocol::event::Durability;
+use tollgate_protocol::event::{Durability, EventBody};
 use tollgate_protocol::text::Text;
 
+use crate::link::Watermark;
 use crate::record::{NameTable, Record, RecordError};
 
 /// The most numbers that all marks keep together.
@@ -112,19 +113,24 @@ impl History {
         }
     }
 
-    /// Reads on from where `past` stands: at most `count` events of records up to `sequence_max`; fewer only when
-    /// there are no more. Blocks for as long as reading takes.
+    /// Reads on from where `past` stands: at most `count` events; fewer only when there are no more that may be told, for
+    /// an acknowledgement must not be told before it is as durable as it says. Blocks for as long as reading takes.
     pub(super) fn read(
         &self,
         past: &mut Past,
-        sequence_max: u64,
+        watermark: Watermark,
         count: usize,
     ) -> Result<Vec<Event>, HistoryError> {
+        let waits_for_disk = self.durability == Durability::Disk;
         let mut events = Vec::with_capacity(count);
         loop {
-            if let Some((sequence, event)) = past.found {
-                if sequence > sequence_max || events.len() >= count {
+            if let Some((sequence, mut event)) = past.found {
+                let is_beyond = waits_for_disk && sequence > watermark.sequence;
+                if is_beyond && !watermark.is_final || events.len() >= count {
                     break;
+                }
+                if is_beyond && let EventBody::Acknowledged(it) = &mut event.body {
+                    it.durability = Durability::Process;
                 }
                 events.push(event);
                 past.found = None;

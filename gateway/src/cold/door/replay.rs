@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tollgate_protocol::Event;
-use tollgate_protocol::event::Durability;
 use tollgate_protocol::frame::{self, FrameKind};
 use tollgate_protocol::logon::{Goodbye, SessionMacs, Welcome};
 use tollgate_protocol::reject::Code;
@@ -18,7 +17,7 @@ use super::history::{History, HistoryError, Past};
 use super::keys::Key;
 use super::logon::FRAME_BYTES_MAX;
 use super::reception::{LoggedOn, RETRY_AFTER, Reception, now_ns};
-use crate::link::Handover;
+use crate::link::{Handover, Watermark};
 use crate::metrics::{Counter, Metrics};
 
 /// Events that are read and sent at a time.
@@ -28,6 +27,8 @@ const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
 const HANDOVER_PAUSE: Duration = Duration::from_millis(5);
 /// Between two attempts to catch up in which there was nothing new: the record is not durable yet.
 const BEHIND_PAUSE: Duration = Duration::from_millis(5);
+/// So many of them in a row, some seconds, are given up: a client without a session can cancel nothing.
+const FRUITLESS_ROUNDS_MAX: u32 = 1_000;
 /// A goodbye that does not go out within this time is given up.
 const GOODBYE_TIMEOUT: Duration = Duration::from_millis(250);
 
@@ -42,6 +43,8 @@ struct Leaving {
     key: Arc<Key>,
     next_event_sequence: u64,
     place: SessionPlace,
+    watermark: Watermark,
+    fruitless_rounds: u32,
 }
 
 /// A session's place, which is free again when this is dropped.
@@ -148,6 +151,8 @@ impl Reception {
             key: Arc::clone(&key),
             next_event_sequence,
             place,
+            watermark: Watermark::default(),
+            fruitless_rounds: 0,
         };
         if self.write(&mut leaving.stream, &out[..length.unwrap_or_default()]).await.is_err() {
             return;
@@ -162,11 +167,11 @@ impl Reception {
     /// Replays what the hot thread no longer remembers, and hands the session over again.
     pub(super) async fn catch_up(self: Rc<Self>, handover: Box<Handover>) {
         let Handover { stream, address, macs, sequence_in, sequence_out, received, client, .. } = *handover;
-        let place = SessionPlace { number: handover.session_id, reception: Some(Rc::clone(&self)) };
-        let key = self.sessions.borrow().key(handover.session_id).cloned();
+        let Handover { session_id, next_event_sequence, watermark, fruitless_rounds, .. } = *handover;
+        let place = SessionPlace { number: session_id, reception: Some(Rc::clone(&self)) };
+        let key = self.sessions.borrow().key(session_id).cloned();
         let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
         let (Some(key), Ok(stream)) = (key, stream) else { return };
-        let next_event_sequence = handover.next_event_sequence;
         let leaving = Leaving {
             stream,
             address,
@@ -177,6 +182,8 @@ impl Reception {
             key,
             next_event_sequence,
             place,
+            watermark,
+            fruitless_rounds: fruitless_rounds + 1,
         };
         let seen = next_event_sequence.checked_sub(1);
         let found = match (seen, &self.history) {
@@ -199,7 +206,12 @@ impl Reception {
             _ => Ok(()),
         };
         match replayed {
-            Ok(()) => self.hand_over(leaving, before).await,
+            Ok(()) => {
+                if leaving.next_event_sequence > before {
+                    leaving.fruitless_rounds = 0;
+                }
+                self.hand_over(leaving).await;
+            }
             Err(Failure::Part(code)) => self.part(leaving, code).await,
             Err(Failure::Drop) => {
                 let session_id = leaving.place.number;
@@ -225,14 +237,12 @@ impl Reception {
             if self.stopping.get() {
                 return Err(Failure::Part(Code::SessionShutdown));
             }
-            // An acknowledgement must not be told before it is as durable as it says.
-            let sequence_max = match self.settings.journal.durability {
-                Durability::Disk => self.metrics.journal_durable_sequence.get(),
-                Durability::None | Durability::Process => u64::MAX,
-            };
+            let known = self.metrics.journal_durable_sequence.get();
+            leaving.watermark.sequence = leaving.watermark.sequence.max(known);
+            let watermark = leaving.watermark;
             let reader = Arc::clone(history);
             let read = self.blocking(move || {
-                let events = reader.read(&mut past, sequence_max, BATCH_EVENTS);
+                let events = reader.read(&mut past, watermark, BATCH_EVENTS);
                 (past, events)
             });
             let (returned, events) = read.await.ok_or(Failure::Part(Code::ResumeUnavailable))?;
@@ -249,8 +259,11 @@ impl Reception {
 
     /// Gives the session to the hot thread. Nothing is waited for between the last look at the key and the lane,
     /// so that the end of a key finds every session of it.
-    async fn hand_over(self: Rc<Self>, leaving: Leaving, next_before: u64) {
-        if leaving.sequence_out > 3 && leaving.next_event_sequence == next_before {
+    async fn hand_over(self: Rc<Self>, leaving: Leaving) {
+        if leaving.fruitless_rounds > FRUITLESS_ROUNDS_MAX {
+            return self.part(leaving, Code::ResumeUnavailable).await;
+        }
+        if leaving.fruitless_rounds > 0 {
             tokio::time::sleep(BEHIND_PAUSE).await;
         }
         let begin = Instant::now();
@@ -282,6 +295,8 @@ impl Reception {
             grant: key.grant,
             next_event_sequence: leaving.next_event_sequence,
             session_id: leaving.place.number,
+            watermark: leaving.watermark,
+            fruitless_rounds: leaving.fruitless_rounds,
         };
         self.hot.borrow_mut().hand_over(Box::new(handover));
         leaving.place.keep();
