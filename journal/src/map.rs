@@ -185,7 +185,8 @@ impl Tail {
     }
 }
 
-#[cfg(all(test, not(miri)))]
+#[cfg(test)]
+#[cfg(not(miri))]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
