@@ -394,13 +394,19 @@ impl Hot {
 
     #[inline]
     fn take_frame(&mut self, slot: u16) -> Result<Taken, Code> {
-        self.until_sample -= 1;
-        if self.until_sample > 0 {
-            return pipeline::run(&mut self.core, &mut self.sessions, slot, &mut NoProbe);
+        let (core, sessions) = (&mut self.core, &mut self.sessions);
+        let is_sampled = self.until_sample == 1;
+        let taken = if is_sampled {
+            let metrics = Arc::clone(&core.metrics);
+            pipeline::run(core, sessions, slot, &mut StageProbe::new(&metrics))
+        } else {
+            pipeline::run(core, sessions, slot, &mut NoProbe)
+        };
+        // Frames are counted, not looks for one: every read ends with a look that finds none.
+        if matches!(taken, Ok(Taken::Frame)) {
+            self.until_sample = if is_sampled { self.stage_sample_every } else { self.until_sample - 1 };
         }
-        self.until_sample = self.stage_sample_every;
-        let metrics = Arc::clone(&self.core.metrics);
-        pipeline::run(&mut self.core, &mut self.sessions, slot, &mut StageProbe::new(&metrics))
+        taken
     }
 
     /// Answers and events into the sockets, as far as they may go.

@@ -1,12 +1,13 @@
 //! What a trader does, end to end.
 
+use tollgate_gateway::client::Reply;
 use tollgate_protocol::Decimal;
 use tollgate_protocol::command::{Action, Close, Scope, Side, Target};
 use tollgate_protocol::event::ReportKind;
 use tollgate_protocol::reject::{Code, Owner};
 use tollgate_protocol::text::Symbol;
 
-use crate::support::{House, acknowledged, decimal, limit, order, rejected, report_of};
+use crate::support::{House, PATIENCE, acknowledged, command, decimal, limit, order, rejected, report_of};
 
 #[test]
 fn a_market_order_is_acknowledged_accepted_and_filled() {
@@ -89,4 +90,17 @@ fn cancel_all_and_close_all_reach_everything() {
         let filled = report_of(&mut client, id, |kind| matches!(kind, ReportKind::Filled(_)));
         assert_eq!(filled.side, Side::Sell);
     }
+}
+
+#[test]
+fn one_command_in_so_many_has_its_stages_timed_however_few_come_at_once() {
+    let house = House::new(|settings| settings.hot.stage_sample_every = 4);
+    let mut client = house.client(0);
+    for _ in 0..20 {
+        assert!(matches!(
+            client.execute(&command(Action::Heartbeat), PATIENCE).unwrap(),
+            Reply::Heartbeat { .. }
+        ));
+    }
+    assert_eq!(house.gateway().metrics().stages[0].count(), 5);
 }
