@@ -69,6 +69,13 @@ impl Appender {
         self.next_sequence
     }
 
+    /// Has the memory of the next records brought near. It costs a few instructions, and saves the next append the wait for
+    /// memory that nobody has looked at yet: for who has nothing better to do just now.
+    #[inline]
+    pub fn prefetch_next(&self) {
+        self.tail.prefetch();
+    }
+
     /// Appends a record and returns its sequence. `fill` writes the payload into the slice it is given, of
     /// `maximum_payload_bytes`, and returns how many bytes of it count; the others are zeroed, so keep the
     /// maximum tight.

@@ -108,6 +108,16 @@ impl Core {
         Ok(sequence)
     }
 
+    /// Has brought near what the next command writes to, which nobody has looked at for long: it is for the time after the
+    /// answers, and the next command does not wait for memory.
+    #[inline]
+    pub fn prefetch_next(&self) {
+        self.state.dedupe.prefetch_next();
+        self.state.orders.prefetch_next(OrderId(self.journal.next_sequence()));
+        self.recent.prefetch_next();
+        self.journal.prefetch_next();
+    }
+
     /// The same for a refusal.
     #[inline]
     pub fn commit_refusal(&mut self, refusal: &Refusal, command: &[u8]) -> Result<u64, Code> {

@@ -151,6 +151,12 @@ impl Dedupe {
         self.table.prefetch(self.hash(client, command_id));
     }
 
+    /// Has the place brought near in which the next command is remembered.
+    #[inline]
+    pub fn prefetch_next(&self) {
+        memory::prefetch(&self.entries, self.place(self.next));
+    }
+
     /// What is known of a command.
     #[inline]
     pub fn look(

@@ -225,6 +225,9 @@ impl Hot {
         self.core.state.dedupe.tidy(TIDIED_A_TURN);
         self.timers();
         self.say_farewells();
+        if self.commands_in_turn as u64 + self.reports_in_turn > 0 {
+            self.core.prefetch_next();
+        }
     }
 
     /// The one look at the clock. How long the last turn took is known here, without a second look.

@@ -184,6 +184,15 @@ impl Orders {
         self.by_command.prefetch(self.command_hash(client, command_id));
     }
 
+    /// Has the place brought near that the next order takes, and where its id leads to.
+    #[inline]
+    pub fn prefetch_next(&self, order_id: OrderId) {
+        if let Some(slot) = self.free.last() {
+            memory::prefetch(&self.slots, *slot as usize);
+        }
+        self.by_id.prefetch(self.id_hash(order_id));
+    }
+
     /// The order in a slot that `find` or `open_slots` gave.
     #[inline]
     pub fn get(&self, slot: u32) -> &Order {

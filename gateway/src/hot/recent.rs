@@ -4,8 +4,12 @@ use tollgate_protocol::event::{Durability, Event, EventBody, Rejection};
 use tollgate_protocol::identity::CommandId;
 use tollgate_protocol::reject::{Code, Owner, Reject};
 
+use super::memory;
+
 /// Events that are remembered. The door reads older ones from the journal.
 const REMEMBERED: usize = 8192;
+/// Events of a command that are thought of ahead: its acknowledgement, and two reports.
+const EVENTS_AHEAD: usize = 3;
 
 /// An event of the past.
 #[derive(Clone, Copy)]
@@ -37,6 +41,14 @@ impl Recent {
     pub fn push(&mut self, client: u16, sequence: u64, event: &Event) {
         self.ring[self.next] = Remembered { client, sequence, event: *event };
         self.next = (self.next + 1) % REMEMBERED;
+    }
+
+    /// Has the places brought near that the next command's events take.
+    #[inline]
+    pub fn prefetch_next(&self) {
+        for ahead in 0..EVENTS_AHEAD {
+            memory::prefetch(&self.ring, (self.next + ahead) % REMEMBERED);
+        }
     }
 
     /// What was to be more durable than it became says what it is worth.
