@@ -1,6 +1,8 @@
 //! Lanes: bounded single-producer single-consumer rings between two threads, with a wake-up that costs a system
 //! call only when the other side sleeps.
 
+use std::cell::Cell;
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
@@ -51,6 +53,9 @@ impl Bell {
 /// The sending end of a lane.
 pub struct Sender<T> {
     ring: rtrb::Producer<T>,
+    /// So many messages fit at least. How many it is, is in memory that the receiver writes to all the time, and a look at
+    /// it takes as long as the work on a message: so it is looked at when this does not suffice.
+    fit_at_least: Cell<usize>,
     reserved: usize,
     bell: Bell,
 }
@@ -64,20 +69,39 @@ pub struct Receiver<T> {
 pub fn lane<T>(capacity: usize, reserved: usize, bell: Bell) -> (Sender<T>, Receiver<T>) {
     assert!(reserved < capacity, "a lane needs room beyond its reserve");
     let (producer, consumer) = rtrb::RingBuffer::new(capacity);
-    (Sender { ring: producer, reserved, bell }, Receiver { ring: consumer })
+    (
+        Sender { ring: producer, fit_at_least: Cell::new(capacity), reserved, bell },
+        Receiver { ring: consumer },
+    )
 }
 
 impl<T> Sender<T> {
     /// True when an ordinary message would fit.
     #[inline]
     pub fn has_room(&self) -> bool {
-        self.ring.slots() > self.reserved
+        self.fits_more_than(self.reserved)
+    }
+
+    /// True when more than `messages` fit, the reserve included.
+    #[inline]
+    pub fn fits_more_than(&self, messages: usize) -> bool {
+        if self.fit_at_least.get() <= messages {
+            self.fit_at_least.set(self.ring.slots());
+        }
+        self.fit_at_least.get() > messages
     }
 
     /// Messages that fit, the reserve included.
-    #[inline]
     pub fn free(&self) -> usize {
         self.ring.slots()
+    }
+
+    /// Shows `look` where the next message will come to lie, unless the lane is full.
+    #[inline]
+    pub fn next_place(&mut self, look: impl FnOnce(&[MaybeUninit<T>])) {
+        if let Ok(mut places) = self.ring.write_chunk_uninit(1) {
+            look(places.as_mut_slices().0);
+        }
     }
 
     /// Messages that the lane holds at most.
@@ -97,7 +121,10 @@ impl<T> Sender<T> {
     /// Sends a message that may use the reserve, without waking the receiver; gives it back when the lane is full.
     #[inline]
     pub fn send_reserved(&mut self, message: T) -> Result<(), T> {
-        self.ring.push(message).map_err(|rtrb::PushError::Full(message)| message)
+        self.ring.push(message).map_err(|rtrb::PushError::Full(message)| message)?;
+        // The receiver may have made room meanwhile, and takes none.
+        self.fit_at_least.set(self.fit_at_least.get().saturating_sub(1));
+        Ok(())
     }
 
     /// Wakes the receiver if it sleeps: once after a batch.
@@ -148,6 +175,30 @@ mod tests {
         assert_eq!((sender.send_reserved(4), sender.send_reserved(5)), (Ok(()), Ok(())));
         assert_eq!(sender.send_reserved(6), Err(6));
         assert_eq!(std::iter::from_fn(|| receiver.receive()).collect::<Vec<_>>(), [1, 2, 4, 5]);
+    }
+
+    #[test]
+    fn room_is_found_again_when_messages_are_taken() {
+        let (mut sender, mut receiver) = lane(8, 2, Bell::new(Arc::new(|| {})));
+        for round in 0..100 {
+            let mut sent = 0;
+            while sender.has_room() {
+                assert_eq!(sender.send(sent), Ok(()));
+                sent += 1;
+            }
+            assert_eq!((sent, sender.free(), sender.fits_more_than(1)), (6, 2, true));
+            assert!(!sender.fits_more_than(2) && sender.send(0) == Err(0));
+            for expected in 0..=round % 6 {
+                assert_eq!(receiver.receive(), Some(expected));
+                assert!(sender.fits_more_than(2 + expected) && !sender.fits_more_than(3 + expected));
+            }
+            while receiver.receive().is_some() {}
+        }
+        let mut places = 0;
+        sender.next_place(|place| places = place.len());
+        assert_eq!(places, 1);
+        while sender.send_reserved(0).is_ok() {}
+        sender.next_place(|_| panic!("there is no place"));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::orders::Order;
 use super::outbox::Outbox;
 use super::sessions::Sessions;
 use super::state::{State, sweeps};
-use super::{judge, recent::Recent};
+use super::{judge, memory, recent::Recent};
 use crate::metrics::Metrics;
 use crate::record::{
     BESIDE_COMMAND_BYTES_MAX, Child, Effect, Intent, Origin, PAYLOAD_BYTES_MAX, Price, Record, Refusal,
@@ -111,7 +111,10 @@ impl Core {
     /// Has brought near what the next command writes to, which nobody has looked at for long: it is for the time after the
     /// answers, and the next command does not wait for memory.
     #[inline]
-    pub fn prefetch_next(&self) {
+    pub fn prefetch_next(&mut self) {
+        for venue in &mut self.venues {
+            venue.requests.next_place(|place| memory::prefetch(place, 0));
+        }
         self.state.dedupe.prefetch_next();
         self.state.orders.prefetch_next(OrderId(self.journal.next_sequence()));
         self.recent.prefetch_next();

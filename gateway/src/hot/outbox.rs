@@ -20,7 +20,7 @@ impl Outbox {
     /// True when a new order would reach the lane without using what is reserved there.
     #[inline]
     pub fn has_room(&self, lane: &Sender<VenueRequest>, reserved: usize) -> bool {
-        lane.free() > self.queue.len() + reserved
+        lane.fits_more_than(self.queue.len() + reserved)
     }
 
     /// True when half of the room is used: questions can wait then.
