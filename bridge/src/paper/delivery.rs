@@ -1,10 +1,11 @@
 //! How reports leave the venue: at once, late, twice, or not before the connection is back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use tollgate_protocol::identity::OrderId;
 use tollgate_protocol::text::Remark;
 
+use super::id_map::IdMap;
 use super::random::Random;
 use super::settings::{Faults, PaperSettings};
 use crate::venue::{ReportBody, VenueReport};
@@ -24,7 +25,7 @@ pub(super) struct Delivery {
     /// By time and sequence, what is on its way.
     waiting: BTreeMap<(u64, u64), VenueReport>,
     /// Of orders with reports on their way, when the last of them arrives: no later report overtakes it.
-    last_due_ns: HashMap<OrderId, u64>,
+    last_due_ns: IdMap<u64>,
     /// When the last report arrives that was not delayed by a fault.
     latest_ns: u64,
     sequence: u64,
@@ -41,7 +42,7 @@ impl Delivery {
             down_until_ns: Some(0),
             orders_since_disconnect: 0,
             waiting: BTreeMap::new(),
-            last_due_ns: HashMap::new(),
+            last_due_ns: IdMap::default(),
             latest_ns: 0,
             sequence: 0,
         }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use tollgate_protocol::identity::OrderId;
 
+use super::id_map::IdMap;
 use super::order::FinalOrder;
 
 /// Ids of a page.
@@ -53,14 +54,14 @@ pub(super) struct History {
     dropped: u64,
     orders: VecDeque<FinalOrder>,
     /// By id, the position counted from the first order ever added.
-    positions: HashMap<OrderId, u64>,
+    positions: IdMap<u64>,
 }
 
 impl History {
     /// Room for `limit` orders.
     pub(super) fn new(limit: usize) -> Self {
         assert!(limit > 0, "checked with the settings");
-        Self { limit, dropped: 0, orders: VecDeque::new(), positions: HashMap::new() }
+        Self { limit, dropped: 0, orders: VecDeque::new(), positions: IdMap::default() }
     }
 
     /// Adds an order that is not there, and drops the oldest when there is no room.

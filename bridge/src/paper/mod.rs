@@ -9,6 +9,7 @@ mod delivery;
 mod engine;
 mod entry;
 mod handle;
+mod id_map;
 mod ledger;
 mod matching;
 mod memory;

@@ -10,6 +10,7 @@ use tollgate_protocol::instrument::InstrumentIndex;
 
 use super::book::Book;
 use super::entry::LedgerEntry;
+use super::id_map::IdMap;
 use super::memory::{History, UsedIds};
 use super::order::{Fill, FinalOrder, WorkingOrder};
 use crate::venue::{VenueOrder, VenueOrderState};
@@ -27,7 +28,7 @@ pub struct Contradiction {
 /// Everything that a ledger can rebuild.
 pub(super) struct State {
     books: Vec<Book>,
-    working: HashMap<OrderId, WorkingOrder>,
+    working: IdMap<WorkingOrder>,
     /// Good-till-date orders by end, in nanoseconds.
     expiries: BTreeSet<(u64, OrderId)>,
     positions: HashMap<(AccountIndex, InstrumentIndex), i64>,
@@ -44,7 +45,7 @@ impl State {
     pub(super) fn new(instruments: usize, history_orders: usize) -> Self {
         Self {
             books: std::iter::repeat_with(Book::default).take(instruments).collect(),
-            working: HashMap::new(),
+            working: IdMap::default(),
             expiries: BTreeSet::new(),
             positions: HashMap::new(),
             used: UsedIds::default(),

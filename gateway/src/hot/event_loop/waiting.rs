@@ -104,6 +104,9 @@ impl Hot {
 
     fn waits_for_lane(&self) -> bool {
         let durable = self.core.journal.durable_sequence();
-        self.core.venues.iter().any(|venue| venue.outbox.is_ready(durable) && venue.requests.fits_more_than(0))
+        self.core
+            .venues
+            .iter()
+            .any(|venue| venue.outbox.is_ready(durable) && venue.requests.fits_more_than(0))
     }
 }
