@@ -1,7 +1,6 @@
 //! Lanes: bounded single-producer single-consumer rings between two threads, with a wake-up that costs a system
 //! call only when the other side sleeps.
 
-use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
@@ -53,9 +52,6 @@ impl Bell {
 /// The sending end of a lane.
 pub struct Sender<T> {
     ring: rtrb::Producer<T>,
-    /// So many messages fit at least. How many it is, is in memory that the receiver writes to all the time, and a look at
-    /// it takes as long as the work on a message: so it is looked at when this does not suffice.
-    fit_at_least: Cell<usize>,
     reserved: usize,
     bell: Bell,
 }
@@ -69,10 +65,7 @@ pub struct Receiver<T> {
 pub fn lane<T>(capacity: usize, reserved: usize, bell: Bell) -> (Sender<T>, Receiver<T>) {
     assert!(reserved < capacity, "a lane needs room beyond its reserve");
     let (producer, consumer) = rtrb::RingBuffer::new(capacity);
-    (
-        Sender { ring: producer, fit_at_least: Cell::new(capacity), reserved, bell },
-        Receiver { ring: consumer },
-    )
+    (Sender { ring: producer, reserved, bell }, Receiver { ring: consumer })
 }
 
 impl<T> Sender<T> {
@@ -85,10 +78,9 @@ impl<T> Sender<T> {
     /// True when more than `messages` fit, the reserve included.
     #[inline]
     pub fn fits_more_than(&self, messages: usize) -> bool {
-        if self.fit_at_least.get() <= messages {
-            self.fit_at_least.set(self.ring.slots());
-        }
-        self.fit_at_least.get() > messages
+        // How many it is, is in memory that the receiver writes to all the time, and a look at it takes as long as the work
+        // on a message: it is looked at when what was seen last does not suffice.
+        self.ring.cached_slots() > messages || self.ring.slots() > messages
     }
 
     /// Messages that fit, the reserve included.
@@ -121,10 +113,7 @@ impl<T> Sender<T> {
     /// Sends a message that may use the reserve, without waking the receiver; gives it back when the lane is full.
     #[inline]
     pub fn send_reserved(&mut self, message: T) -> Result<(), T> {
-        self.ring.push(message).map_err(|rtrb::PushError::Full(message)| message)?;
-        // The receiver may have made room meanwhile, and takes none.
-        self.fit_at_least.set(self.fit_at_least.get().saturating_sub(1));
-        Ok(())
+        self.ring.push(message).map_err(|rtrb::PushError::Full(message)| message)
     }
 
     /// Wakes the receiver if it sleeps: once after a batch.

@@ -13,7 +13,7 @@ use tollgate_protocol::logon::{
     Challenge, Credential, Ephemeral, Goodbye, Hello, Proof, Secret, SessionMacs, Transcript, Welcome,
     session_macs,
 };
-use tollgate_protocol::mac::MacAlgorithm;
+use tollgate_protocol::mac::{FrameMac, MacAlgorithm};
 use tollgate_protocol::text::{KeyId, Text};
 
 const SECRET: [u8; 32] = [7; 32];
@@ -86,7 +86,38 @@ fn sealed(frame: &Frame<'_>, macs: &SessionMacs, sequence: u64) -> Vec<u8> {
     bytes
 }
 
+/// What is said of several frames at once is what is said of each.
+fn several_at_once(bytes: &[u8], mac: &FrameMac) {
+    let mut found = frame::authenticated_bytes(bytes, mac, |_| {});
+    let mut rest = bytes;
+    while found > 0 {
+        let frame = whole(rest);
+        assert!(frame.tag.is_some_and(|tag| mac.verify(frame.covered, tag)));
+        found -= frame.header.frame_bytes();
+        rest = &rest[frame.header.frame_bytes()..];
+    }
+    // The frames again, all signed at once, and then as many are authenticated as are looked at.
+    let mut frames = Vec::new();
+    let mut rest = bytes;
+    while let Ok(Some(frame)) = Frame::split(rest) {
+        if frame.tag.is_some() {
+            frames.extend_from_slice(&rest[..frame.header.frame_bytes()]);
+        }
+        rest = &rest[frame.header.frame_bytes()..];
+    }
+    frame::sign_all(&mut frames, mac);
+    let mut rest = frames.as_slice();
+    while !rest.is_empty() {
+        let authenticated = frame::authenticated_bytes(rest, mac, |_| {});
+        assert!(authenticated > 0);
+        rest = &rest[authenticated..];
+    }
+}
+
 fuzz_target!(|bytes: &[u8]| {
+    for algorithm in [MacAlgorithm::HmacSha256, MacAlgorithm::Blake3] {
+        several_at_once(bytes, &FrameMac::new(algorithm, &SECRET));
+    }
     let mut rest = bytes;
     let (mut client, macs) = session();
     let mut sequence = 3;

@@ -1,6 +1,7 @@
 //! What passes between the hot thread and the cold ones, by lanes.
 
 use std::net::{IpAddr, TcpStream};
+use std::time::Instant;
 
 use tollgate_protocol::logon::SessionMacs;
 use tollgate_protocol::reject::Code;
@@ -32,8 +33,8 @@ pub struct Handover {
     pub session_id: u64,
     /// What the door may tell from the journal.
     pub watermark: Watermark,
-    /// How often in a row the hot thread has given the session back without anything more to tell.
-    pub fruitless_rounds: u32,
+    /// Since when the hot thread has given the session back, and there was nothing more to tell it.
+    pub behind_since: Option<Instant>,
 }
 
 /// How far the journal is on the disk, as the hot thread last said. It matters for the class `disk` alone.

@@ -133,7 +133,7 @@ impl Rig {
             next_event_sequence: 1,
             session_id: 1,
             watermark: Watermark::default(),
-            fruitless_rounds: 0,
+            behind_since: None,
         }));
         let macs = macs(algorithm);
         let mut rig = Self {

@@ -1,7 +1,7 @@
 //! The cold half: makes appended records durable, moves the watermark, releases closed segments.
 
 use crate::format::{DurableHint, HEADER_BYTES, PAGE_BYTES};
-use crate::prepare::{BUSY_INTERVAL, IDLE_INTERVAL, Preparer};
+use crate::prepare::{BUSY_INTERVAL, Preparer};
 use crate::segment::Segment;
 use crate::settings::Durability;
 use crate::status::{Condition, FlusherStatistics, Reason, Shared, WatermarkWaker, lock};
@@ -70,6 +70,7 @@ impl Flusher {
         let Self { shared, storage, retired, mut preparer, flush_interval } = self;
         let mut handle = FlusherHandle { shared: Arc::clone(&shared), threads: Vec::with_capacity(2) };
         let core = options.core;
+        let longest_sleep = preparer.longest_interval();
         let guard = StopGuard { shared: Arc::clone(&shared) };
         let preparing = std::thread::Builder::new().name(format!("{}-prepare", options.name));
         handle.threads.push(preparing.spawn(move || {
@@ -84,6 +85,7 @@ impl Flusher {
             storage,
             retired,
             interval: flush_interval,
+            longest_sleep,
             segments: Vec::new(),
             last_sync: Instant::now(),
             hint_slot: 0,
@@ -133,6 +135,8 @@ struct Flush {
     storage: Arc<dyn Storage>,
     retired: Consumer<Arc<Segment>>,
     interval: Duration,
+    /// How long closed segments may wait.
+    longest_sleep: Duration,
     /// Copy of the live list, kept to reuse its memory.
     segments: Vec<Arc<Segment>>,
     last_sync: Instant,
@@ -182,7 +186,7 @@ impl Flush {
         }
     }
 
-    /// Closed segments are synced at once, to release their memory.
+    /// Closed segments are synced at the next look, to release their memory.
     fn has_closed(&self) -> bool {
         lock(&self.shared.live).front().is_some_and(|segment| segment.closed.load(Ordering::Acquire))
     }
@@ -279,9 +283,9 @@ impl Flush {
     }
 
     fn sleep(&self) {
-        let interval = self.interval.clamp(BUSY_INTERVAL, IDLE_INTERVAL);
         if self.shared.durability != Durability::Disk || !self.healthy() {
-            std::thread::park_timeout(interval);
+            let until_due = self.interval.saturating_sub(self.last_sync.elapsed());
+            std::thread::park_timeout(until_due.clamp(BUSY_INTERVAL, self.longest_sleep));
             return;
         }
         self.shared.sleeping.store(true, Ordering::SeqCst);

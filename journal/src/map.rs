@@ -78,7 +78,7 @@ impl Mapping {
 
     /// Writes the pages that hold the range to the disk and waits for them.
     ///
-    /// Whole pages, which nobody writes any more, leave the page tables before: all at once. Otherwise the kernel takes
+    /// Whole pages, which the appender writes no more, leave the page tables before: all at once. Otherwise the kernel takes
     /// the write permission of each page by itself and interrupts every core that runs this process for each.
     pub(crate) fn sync(&self, range: Range<usize>) -> io::Result<()> {
         self.leave_page_tables(range.start / PAGE_BYTES * PAGE_BYTES..range.end / PAGE_BYTES * PAGE_BYTES);

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Time between two looks at an appender that writes much.
 pub(crate) const BUSY_INTERVAL: Duration = Duration::from_millis(10);
-/// The same while it does not: every look takes a core from somebody, best seldom. A burst that begins right behind a look
-/// must find pages and segments ready until the next.
+/// The same while it does not, and between two looks of the flusher outside of the class `disk`: every look takes a core from
+/// somebody, best seldom. A burst that begins right behind a look must find pages and segments ready until the next.
 pub(crate) const IDLE_INTERVAL: Duration = Duration::from_millis(40);
 /// More than this between two looks is much.
 const BUSY_BYTES: u64 = 512 * 1024;
@@ -87,11 +87,13 @@ impl Preparer {
     /// How long to leave the appender alone, which the look before this one found at `before`.
     fn interval(&self, before: (u64, u64)) -> Duration {
         let (segment, used) = self.last_seen;
-        let is_idle = segment == before.0
-            && used - before.1 <= BUSY_BYTES
-            && self.is_ready()
-            && self.maker.segment_bytes >= IDLE_SEGMENT_BYTES;
-        if is_idle { IDLE_INTERVAL } else { BUSY_INTERVAL }
+        let is_idle = segment == before.0 && used - before.1 <= BUSY_BYTES && self.is_ready();
+        if is_idle { self.longest_interval() } else { BUSY_INTERVAL }
+    }
+
+    /// How long segments of this size may be left alone at most.
+    pub(crate) fn longest_interval(&self) -> Duration {
+        if self.maker.segment_bytes >= IDLE_SEGMENT_BYTES { IDLE_INTERVAL } else { BUSY_INTERVAL }
     }
 
     /// Whether the next segment waits for the appender.

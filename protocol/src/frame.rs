@@ -181,7 +181,7 @@ fn refuse_early<'a>(bytes: &[u8]) -> Result<Option<Frame<'a>>, Code> {
 }
 
 /// Writes a frame into `out` and returns its length; `None` when `out` is too short, which it never is at
-/// [`FRAME_BYTES_MAX`]. Kinds with a MAC need `mac`.
+/// [`FRAME_BYTES_MAX`], or when `mac` is there for a kind without a MAC, or missing for one with.
 #[inline]
 pub fn encode<T: Wire>(
     kind: FrameKind,
@@ -202,7 +202,9 @@ pub fn encode_with(
     mac: Option<&FrameMac>,
     out: &mut [u8],
 ) -> Option<usize> {
-    debug_assert_eq!(kind.has_mac(), mac.is_some());
+    if kind.has_mac() != mac.is_some() {
+        return None;
+    }
     let frame_bytes = lay_out(kind, sequence, write, out)?;
     if let Some(mac) = mac {
         let (covered, tag) = out[..frame_bytes].split_last_chunk_mut::<TAG_BYTES>()?;

@@ -34,7 +34,7 @@ pub struct LiveQuote {
     pub received_ns: u64,
 }
 
-/// The most events that a session may lack when it is handed over.
+/// The most events that a session is told of at once which the door could read from the journal.
 const CATCH_UP_EVENTS: u64 = 256;
 
 /// A question about an order.
@@ -194,11 +194,14 @@ impl Core {
         let last = self.state.event_sequences[usize::from(client)];
         let next = session.home.next_event_sequence;
         let gate = self.gate(self.journal.next_sequence() - 1);
+        let are_many = next <= last && last - next >= CATCH_UP_EVENTS;
+        if are_many && self.durability != Durability::Disk {
+            return false;
+        }
         if next <= last {
             let Some(first) = self.recent.from(client, next).next() else { return false };
-            let is_readable =
-                self.durability != Durability::Disk || first.sequence <= self.journal.durable_sequence();
-            if is_readable && last - next >= CATCH_UP_EVENTS {
+            let events = || self.recent.from(client, next).map(|remembered| &remembered.event);
+            if are_many && first.sequence <= self.journal.durable_sequence() || !session.takes(events()) {
                 return false;
             }
         }

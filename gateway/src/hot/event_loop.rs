@@ -371,12 +371,10 @@ impl Hot {
                 Err(code) => break Err(code),
             }
         };
-        let now_ns = self.core.now_ns;
-        let Some(session) = self.sessions.get(slot) else { return frames };
         if frames > 0 {
-            let client = usize::from(session.home.client);
-            (self.heard_ns[client], self.dead[client]) = (now_ns, false);
+            self.hear(slot);
         }
+        let Some(session) = self.sessions.get(slot) else { return frames };
         match verdict {
             Ok(more) => session.readable = more,
             Err(code) => {

@@ -8,6 +8,7 @@ use mio::{Interest, Registry, Token};
 use std::os::fd::AsRawFd;
 use tollgate_protocol::answer::{Answer, AnswerBody};
 use tollgate_protocol::command::Command;
+use tollgate_protocol::event::Event;
 use tollgate_protocol::frame::{self, FRAME_BYTES_MAX, Frame, FrameKind, HEADER_BYTES};
 use tollgate_protocol::identity::CommandId;
 use tollgate_protocol::logon::Goodbye;
@@ -286,6 +287,16 @@ impl Session {
         self.ending.is_none() && self.outgoing.end - self.outgoing.start < self.outgoing.bytes.len() / 2
     }
 
+    /// True when there is room for these events while nothing else is sent.
+    pub fn takes<'a>(&self, events: impl Iterator<Item = &'a Event>) -> bool {
+        let mut out = [0; FRAME_BYTES_MAX];
+        let frames = events.map(|event| {
+            frame::lay_out(FrameKind::Event, 0, |out| event.write(out), &mut out).unwrap_or_default()
+        });
+        // One more, for there must be room for the longest.
+        frames.sum::<usize>() + FRAME_BYTES_MAX <= self.outgoing.bytes.len() - self.outgoing.end
+    }
+
     /// True when bytes wait for the journal.
     pub fn waits_for_journal(&self) -> bool {
         self.outgoing.gate_count > 0
@@ -523,5 +534,50 @@ impl Sessions {
             session.ending = Some(code);
         }
         self.touch(slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tollgate_protocol::mac::MacAlgorithm;
+
+    fn lay_out(out: &mut Outgoing, sequence: u64, gate: u64) -> bool {
+        let Some(room) = out.room() else { return false };
+        let write = |out: &mut Writer<'_>| out.bytes(&[7; 500]);
+        let length = frame::lay_out(FrameKind::Event, sequence, write, room);
+        out.commit(length.unwrap_or_default(), gate);
+        true
+    }
+
+    /// Frames that are taken are right and in order, whatever waited, moved or was signed between.
+    #[test]
+    fn every_frame_is_signed_once_wherever_it_is_moved_to() {
+        let mac = FrameMac::new(MacAlgorithm::Blake3, &[5; 32]);
+        let mut out = Outgoing::new(16_384);
+        let (mut next, mut taken) = (1, 0);
+        for round in 0..200_u64 {
+            for _ in 0..round % 9 {
+                if !lay_out(&mut out, next, if next % 3 == 0 { next } else { 0 }) {
+                    break;
+                }
+                next += 1;
+            }
+            if round % 4 != 0 {
+                out.sign(&mac);
+                out.release(next - 1 - round % 2);
+            }
+            // The socket takes some.
+            for _ in 0..round % 7 {
+                let Ok(Some(frame)) = Frame::split(&out.bytes[out.start..out.released.min(out.unsigned)])
+                else {
+                    break;
+                };
+                taken += 1;
+                assert_eq!(frame.authenticate(&mac, taken), Ok(()), "frame {taken} in round {round}");
+                out.start += frame.header.frame_bytes();
+            }
+        }
+        assert!(taken > 300, "{taken} frames were taken");
     }
 }

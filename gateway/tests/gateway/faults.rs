@@ -229,6 +229,47 @@ fn who_comes_back_while_the_disk_is_stuck_can_cancel() {
 }
 
 #[test]
+fn who_lacks_more_than_is_at_hand_while_the_disk_is_stuck_logs_on_without_it_and_can_cancel() {
+    let (house, storage) = with_storage(|settings| {
+        settings.journal.durability = Durability::Disk;
+        settings.sessions.send_buffer_bytes = 16_384;
+        settings.sessions.heartbeat_interval_ms = 500;
+        settings.sessions.heartbeat_timeout_ms = 1_000;
+        settings.clients[0].dead_man_ms = 300;
+    });
+    let mut client = house.client(0);
+    let first = acknowledged(&mut client, Action::New(limit("BTCUSDT", Side::Buy, "0.01", "60000")));
+    report_of(&mut client, first.command_id, |kind| matches!(kind, ReportKind::Accepted { .. }));
+    let seen = client.last_event_sequence();
+    storage.hold_syncs();
+    let metrics = house.gateway().metrics();
+    // Until what waits for the disk fills the session's buffer.
+    let order = || command(Action::New(limit("BTCUSDT", Side::Buy, "0.001", "60000")));
+    while metrics.sessions.get() == 1 && client.send(&order()).is_ok() {}
+    wait_for("the session to end", || metrics.sessions.get() == 0);
+    drop(client);
+
+    let mut client = house.resume(0, seen);
+    match client.receive(PATIENCE) {
+        Ok(Some(Incoming::Goodbye(goodbye))) => assert_eq!(goodbye.code, Code::ResumeUnavailable),
+        other => panic!("{other:?}"),
+    }
+    let of_dead_man =
+        |record: &Record| matches!(record, Record::Intent(intent) if intent.origin == Origin::DeadMan);
+    assert!(house.records().iter().any(|(_, record)| of_dead_man(record)), "nobody heard of the client");
+
+    let mut client = house.client(0);
+    let cancel = command(Action::Cancel(Target::Order(first.order_id)));
+    client.send(&cancel).unwrap();
+    let is_its = |record: &Record| {
+        matches!(record, Record::Intent(it) if it.command.command_id == cancel.command_id)
+            || matches!(record, Record::Refusal(it) if it.command.command_id == cancel.command_id)
+    };
+    wait_for("the cancel to be judged", || house.records().iter().any(|(_, record)| is_its(record)));
+    storage.release_syncs();
+}
+
+#[test]
 fn a_full_lane_refuses_orders_and_passes_cancels() {
     let house = House::new(|settings| {
         settings.capacity.lane_messages = 128;

@@ -190,6 +190,37 @@ fn silence_ends_the_session() {
 }
 
 #[test]
+fn frames_that_come_cut_anywhere_are_frames_all_the_same() {
+    let house = House::new(|_| {});
+    for client in [0, 1] {
+        let mut raw = Raw::new(&house, client);
+        let mut answered = 0;
+        for cut in [1, 15, 16, 17, 60, 66, 67, 600, 1_000] {
+            let mut bytes = Vec::new();
+            for _ in 0..20 {
+                let mut frame = vec![0; FRAME_BYTES_MAX];
+                let length = raw.session.sign(&command(Action::Heartbeat), &mut frame);
+                bytes.extend_from_slice(&frame[..length]);
+            }
+            let (first, second) = bytes.split_at(cut);
+            raw.stream.write_all(first).unwrap();
+            // What is whole is answered before the rest comes.
+            let whole = cut * 20 / bytes.len();
+            for number in 0..20 {
+                if number == whole {
+                    raw.stream.write_all(second).unwrap();
+                }
+                let frame = next_frame(&mut raw.stream, &mut raw.received).unwrap();
+                let answer = raw.session.open(&Frame::split(&frame).unwrap().unwrap());
+                assert!(matches!(answer, Ok(Incoming::Answer(_))), "{answer:?}");
+                answered += 1;
+            }
+        }
+        assert_eq!(answered, 9 * 20);
+    }
+}
+
+#[test]
 fn frames_that_came_together_with_a_wrong_one_are_answered_up_to_it() {
     let house = House::new(|_| {});
     for client in [0, 1] {

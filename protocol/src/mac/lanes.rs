@@ -95,7 +95,8 @@ fn hash(key: &[u8; 32], messages: &[&[u8]], tags: &mut [[u8; TAG_BYTES]; LANES])
             }
         }
     }
-    for (lane, tag) in tags.iter_mut().enumerate() {
+    // A lane without a message still has the key.
+    for (lane, tag) in tags.iter_mut().enumerate().take(messages.len()) {
         for (word, bytes) in tag.chunks_exact_mut(4).enumerate() {
             bytes.copy_from_slice(&chain[word][lane].to_le_bytes());
         }
@@ -199,8 +200,9 @@ mod tests {
 
     fn assert_as_the_crate(key: &[u8; 32], messages: &[Vec<u8>]) {
         let messages: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
-        let mut found = [[0; TAG_BYTES]; LANES];
+        let mut found = [[9; TAG_BYTES]; LANES];
         hash(key, &messages, &mut found);
+        assert!(found[messages.len()..].iter().all(|tag| *tag == [9; TAG_BYTES]), "there is no message");
         for (message, tag) in messages.iter().zip(&found) {
             assert_eq!(blake3::keyed_hash(key, message), *tag, "{} bytes", message.len());
         }

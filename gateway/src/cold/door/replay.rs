@@ -27,8 +27,8 @@ const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
 const HANDOVER_PAUSE: Duration = Duration::from_millis(5);
 /// Between two attempts to catch up in which there was nothing new: the record is not durable yet.
 const BEHIND_PAUSE: Duration = Duration::from_millis(5);
-/// So many of them in a row, some seconds, are given up: a client without a session can cancel nothing.
-const FRUITLESS_ROUNDS_MAX: u32 = 1_000;
+/// After so long without anything new it is given up: a client without a session can cancel nothing.
+const BEHIND_TIMEOUT: Duration = Duration::from_secs(5);
 /// A goodbye that does not go out within this time is given up.
 const GOODBYE_TIMEOUT: Duration = Duration::from_millis(250);
 
@@ -44,7 +44,7 @@ struct Leaving {
     next_event_sequence: u64,
     place: SessionPlace,
     watermark: Watermark,
-    fruitless_rounds: u32,
+    behind_since: Option<Instant>,
 }
 
 /// A session's place, which is free again when this is dropped.
@@ -152,7 +152,7 @@ impl Reception {
             next_event_sequence,
             place,
             watermark: Watermark::default(),
-            fruitless_rounds: 0,
+            behind_since: None,
         };
         if self.write(&mut leaving.stream, &out[..length.unwrap_or_default()]).await.is_err() {
             return;
@@ -167,7 +167,7 @@ impl Reception {
     /// Replays what the hot thread no longer remembers, and hands the session over again.
     pub(super) async fn catch_up(self: Rc<Self>, handover: Box<Handover>) {
         let Handover { stream, address, macs, sequence_in, sequence_out, received, client, .. } = *handover;
-        let Handover { session_id, next_event_sequence, watermark, fruitless_rounds, .. } = *handover;
+        let Handover { session_id, next_event_sequence, watermark, behind_since, .. } = *handover;
         let place = SessionPlace { number: session_id, reception: Some(Rc::clone(&self)) };
         let key = self.sessions.borrow().key(session_id).cloned();
         let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
@@ -183,7 +183,7 @@ impl Reception {
             next_event_sequence,
             place,
             watermark,
-            fruitless_rounds: fruitless_rounds + 1,
+            behind_since: behind_since.or_else(|| Some(Instant::now())),
         };
         let seen = next_event_sequence.checked_sub(1);
         let found = match (seen, &self.history) {
@@ -208,7 +208,7 @@ impl Reception {
         match replayed {
             Ok(()) => {
                 if leaving.next_event_sequence > before {
-                    leaving.fruitless_rounds = 0;
+                    leaving.behind_since = None;
                 }
                 self.hand_over(leaving).await;
             }
@@ -260,10 +260,10 @@ impl Reception {
     /// Gives the session to the hot thread. Nothing is waited for between the last look at the key and the lane,
     /// so that the end of a key finds every session of it.
     async fn hand_over(self: Rc<Self>, leaving: Leaving) {
-        if leaving.fruitless_rounds > FRUITLESS_ROUNDS_MAX {
-            return self.part(leaving, Code::ResumeUnavailable).await;
-        }
-        if leaving.fruitless_rounds > 0 {
+        if let Some(since) = leaving.behind_since {
+            if since.elapsed() > BEHIND_TIMEOUT.min(self.patience()) {
+                return self.part(leaving, Code::ResumeUnavailable).await;
+            }
             tokio::time::sleep(BEHIND_PAUSE).await;
         }
         let begin = Instant::now();
@@ -296,7 +296,7 @@ impl Reception {
             next_event_sequence: leaving.next_event_sequence,
             session_id: leaving.place.number,
             watermark: leaving.watermark,
-            fruitless_rounds: leaving.fruitless_rounds,
+            behind_since: leaving.behind_since,
         };
         self.hot.borrow_mut().hand_over(Box::new(handover));
         leaving.place.keep();
@@ -321,10 +321,14 @@ impl Reception {
         let _ = tokio::time::timeout(GOODBYE_TIMEOUT, farewell).await;
     }
 
+    /// The time in which a client must show that it lives.
+    fn patience(&self) -> Duration {
+        Duration::from_millis(u64::from(self.settings.sessions.heartbeat_timeout_ms))
+    }
+
     /// Writes all of `bytes` within the time in which a client must show that it lives.
     async fn write(&self, stream: &mut TcpStream, bytes: &[u8]) -> Result<(), End> {
-        let timeout = Duration::from_millis(u64::from(self.settings.sessions.heartbeat_timeout_ms));
-        match tokio::time::timeout(timeout, stream.write_all(bytes)).await {
+        match tokio::time::timeout(self.patience(), stream.write_all(bytes)).await {
             Ok(written) => Ok(written?),
             Err(_) => Err(End::Gone),
         }
