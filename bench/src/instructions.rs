@@ -7,6 +7,8 @@ use std::process::Command;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
+use tollgate_gateway::hot::Probe;
+use tollgate_gateway::metrics::STAGES;
 use tollgate_protocol::event::Event;
 use tollgate_protocol::frame::{self, FRAME_BYTES_MAX, FrameKind};
 use tollgate_protocol::mac::{FrameMac, MacAlgorithm};
@@ -19,6 +21,8 @@ const BATCHES: usize = 8;
 const CEILINGS: &str = include_str!("../ceilings.json");
 /// The function in which callgrind counts.
 const COUNTED: &str = "*tollgate_bench*counted*";
+/// The function that stands between two stages.
+const MARK: &str = "*stage_mark*";
 
 /// What to count.
 #[derive(Args)]
@@ -39,6 +43,9 @@ pub(crate) struct Count {
     /// Its MACs, and nothing else.
     #[arg(long)]
     macs_alone: bool,
+    /// One batch, with a mark behind every stage.
+    #[arg(long)]
+    by_stage: bool,
 }
 
 /// What is counted.
@@ -109,6 +116,7 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
     if let Some(path) = &options.bless {
         return write_ceilings(path, &counts).map(|()| true);
     }
+    let stages = by_stage()?;
     let is_over = |(subject, found): (&Subject, &u64)| *found > ceiling(*subject);
     if options.json {
         let rows: serde_json::Map<_, _> = counts
@@ -117,7 +125,7 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
                 (subject.name().to_owned(), json!({ "instructions": found, "ceiling": ceiling(*subject) }))
             })
             .collect();
-        println!("{}", json!({ "instructions": rows }));
+        println!("{}", json!({ "instructions": rows, "by_stage": by_stage_json(&stages) }));
     } else {
         println!("{:<11}{:>14}{:>10}", "", "instructions", "ceiling");
         for (subject, found) in &counts {
@@ -125,6 +133,7 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
             println!("{:<11}{found:>14}{:>10}{verdict}", subject.name(), ceiling(*subject));
         }
         println!("\na command through the whole pipeline without its MACs, {} times each", BATCHES * BATCH);
+        print_by_stage(&stages);
     }
     let over = counts.iter().filter(|row| is_over(*row)).count();
     if over > 0 {
@@ -187,6 +196,110 @@ fn count(subject: Subject, macs_alone: bool, directory: &Path) -> Result<u64, St
     }
 }
 
+/// Instructions of each stage of a command, by kind, in the order of [`STAGES`]; `None` for a stage that commands of this
+/// kind do not come to.
+pub(crate) type Counts = Vec<(&'static str, [Option<u64>; STAGES.len()])>;
+
+/// Counts the stages of commands of every kind.
+pub(crate) fn by_stage() -> Result<Counts, String> {
+    Kind::ALL.into_iter().map(|kind| Ok((kind.name(), stages_of(kind)?))).collect()
+}
+
+/// Prints them.
+pub(crate) fn print_by_stage(counts: &Counts) {
+    print!("\n{:<11}", "by stage");
+    STAGES.iter().for_each(|stage| print!("{stage:>14}"));
+    println!();
+    for (name, stages) in counts {
+        print!("{name:<11}");
+        for count in stages {
+            print!("{:>14}", count.map_or_else(|| "–".to_owned(), |count| count.to_string()));
+        }
+        println!();
+    }
+    println!("with the MAC of the command, made of eight commands at once; without that of the answer");
+}
+
+/// The same as JSON.
+pub(crate) fn by_stage_json(counts: &Counts) -> serde_json::Value {
+    let of = |stages: &[Option<u64>; STAGES.len()]| {
+        let counted = STAGES
+            .iter()
+            .zip(stages)
+            .filter_map(|(stage, count)| Some(((*stage).to_owned(), json!((*count)?))));
+        serde_json::Value::Object(counted.collect())
+    };
+    serde_json::Value::Object(counts.iter().map(|(name, stages)| ((*name).to_owned(), of(stages))).collect())
+}
+
+fn stages_of(kind: Kind) -> Result<[Option<u64>; STAGES.len()], String> {
+    let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let out = directory.path().join("callgrind.stages");
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    // One part for what lies between two marks, all in one file.
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--collect-atstart=no", "--combine-dumps=yes"])
+        .arg(format!("--toggle-collect={COUNTED}"))
+        .arg(format!("--dump-before={MARK}"))
+        .arg(format!("--callgrind-out-file={}", out.display()))
+        .arg(program)
+        .args(["count", kind.name(), "--by-stage"])
+        .output()
+        .map_err(|error| format!("valgrind: {error}; run: sudo apt-get install valgrind"))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let passed: Vec<usize> = said.split_whitespace().filter_map(|stage| stage.parse().ok()).collect();
+    let parts = std::fs::read_to_string(&out).unwrap_or_default();
+    let parts: Vec<u64> =
+        parts.lines().filter_map(|line| line.strip_prefix("totals:")?.trim().parse().ok()).collect();
+    if !output.status.success() || passed.is_empty() || parts.len() < passed.len() * BATCH {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("valgrind did not count the stages of {}:\n{said}", kind.name()));
+    }
+    let mut stages = [None; STAGES.len()];
+    for (at, stage) in passed.iter().enumerate() {
+        let sum: u64 = parts[..passed.len() * BATCH].iter().skip(at).step_by(passed.len()).sum();
+        stages[*stage] = Some(sum / BATCH as u64);
+    }
+    Ok(stages)
+}
+
+/// The inside of [`stages_of`]: prints the stages that a command comes to.
+fn count_stages_here(workload: &mut Workload, kind: Kind) -> Result<(), String> {
+    let mut passed = Passed(Vec::new());
+    for _ in 0..BATCHES {
+        passed.0.clear();
+        workload.batch(kind, |workload| workload.run_watched(&mut passed))?;
+    }
+    passed.0.truncate(passed.0.len() / BATCH);
+    println!("{}", passed.0.iter().map(usize::to_string).collect::<Vec<_>>().join(" "));
+    workload.batch(kind, |workload| counted(|| workload.run_watched(&mut Marks)))?;
+    Ok(())
+}
+
+/// Notes the stages that are passed.
+struct Passed(Vec<usize>);
+
+impl Probe for Passed {
+    fn stage(&mut self, stage: usize) {
+        self.0.push(stage);
+    }
+}
+
+/// Lets callgrind know of every stage's end.
+struct Marks;
+
+impl Probe for Marks {
+    fn stage(&mut self, stage: usize) {
+        stage_mark(stage);
+    }
+}
+
+/// Callgrind ends a part whenever this is called.
+#[inline(never)]
+fn stage_mark(stage: usize) {
+    black_box(stage);
+}
+
 /// The inside of [`count`].
 pub(crate) fn count_here(options: &Count) -> Result<bool, String> {
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
@@ -195,6 +308,7 @@ pub(crate) fn count_here(options: &Count) -> Result<bool, String> {
         (Subject::Codec, _) => codec(),
         (Subject::Report, _) => reports(&mut workload, options.macs_alone),
         (_, None) => precision(&mut workload),
+        (_, Some(kind)) if options.by_stage => count_stages_here(&mut workload, kind)?,
         (_, Some(kind)) => {
             for batch in 0..2 * BATCHES {
                 let is_counted = batch >= BATCHES;

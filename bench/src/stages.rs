@@ -8,6 +8,7 @@ use serde_json::json;
 use tollgate_gateway::metrics::STAGES;
 use tollgate_gateway::rig::Stopwatch;
 
+use crate::instructions::{self, Counts};
 use crate::overview::Part;
 use crate::report::{Plot, Section, State, Verdict};
 
@@ -27,6 +28,9 @@ pub(crate) struct Options {
     /// Only this kind of command; without it, each, and what a venue says of an order.
     #[arg(long, value_enum)]
     kind: Option<Kind>,
+    /// Count the instructions of each stage, too, as `instructions` does: with valgrind, in ten seconds.
+    #[arg(long)]
+    instructions: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -57,10 +61,11 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
     }
     let look_ns = look_at_the_clock_ns();
     let (rows, precision) = measure_all(options, look_ns)?;
+    let counts = if options.instructions { instructions::by_stage()? } else { Counts::default() };
     if options.json {
-        println!("{}", document(options, &rows, precision));
+        println!("{}", document(options, &rows, &counts, precision));
     } else {
-        print(options, &rows, precision, look_ns);
+        print(options, &rows, &counts, precision, look_ns);
     }
     Ok(new_order(&rows).is_none_or(|new| new.without_mac().median <= PIPELINE_NS.0))
 }
@@ -188,7 +193,7 @@ fn median(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| Spread::of(values.iter().copied()).median)
 }
 
-fn print(options: &Options, rows: &Rows, precision: Spread, look_ns: f64) {
+fn print(options: &Options, rows: &Rows, counts: &Counts, precision: Spread, look_ns: f64) {
     for (name, value) in machine::describe() {
         println!("{name:<11}{value}");
     }
@@ -210,6 +215,9 @@ fn print(options: &Options, rows: &Rows, precision: Spread, look_ns: f64) {
         }
         println!();
     }
+    if options.instructions {
+        instructions::print_by_stage(counts);
+    }
     println!(
         "\nStages are timed apart, less {look_ns:.0} ns for each look at the clock: read them as shares."
     );
@@ -229,7 +237,7 @@ fn print(options: &Options, rows: &Rows, precision: Spread, look_ns: f64) {
     );
 }
 
-fn document(options: &Options, rows: &Rows, precision: Spread) -> serde_json::Value {
+fn document(options: &Options, rows: &Rows, counts: &Counts, precision: Spread) -> serde_json::Value {
     let machine: serde_json::Map<_, _> =
         machine::describe().into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
     let kinds: serde_json::Map<_, _> = rows
@@ -258,12 +266,13 @@ fn document(options: &Options, rows: &Rows, precision: Spread) -> serde_json::Va
         "batch_commands": BATCH,
         "kinds": kinds,
         "precision_ns": precision.json(),
+        "instructions": instructions::by_stage_json(counts),
     })
 }
 
 /// The same measurement for the page.
 pub(crate) fn part(batches: usize) -> Result<Part, String> {
-    let options = Options { batches, mac: Mac::Blake3, kind: None, json: false };
+    let options = Options { batches, mac: Mac::Blake3, kind: None, instructions: false, json: false };
     let (rows, precision) = measure_all(&options, look_at_the_clock_ns())?;
     let mut verdicts = Vec::new();
     let mut plots = Vec::new();

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use clap::ValueEnum;
 use tollgate_bridge::venue::{ReportBody, VenueRequest};
-use tollgate_gateway::rig::{Rig, Stopwatch};
+use tollgate_gateway::hot::Probe;
+use tollgate_gateway::rig::Rig;
 use tollgate_protocol::command::{
     Action, NewOrder, OrderType, Query, Replace, Scope, Side, Target, TimeInForce,
 };
@@ -174,8 +175,9 @@ impl Workload {
         well
     }
 
-    pub(crate) fn run_watched(&mut self, watch: &mut Stopwatch) -> bool {
-        (0..BATCH).fold(true, |well, _| self.rig.run_watched(watch) & well)
+    #[inline]
+    pub(crate) fn run_watched(&mut self, probe: &mut impl Probe) -> bool {
+        (0..BATCH).fold(true, |well, _| self.rig.run_watched(probe) & well)
     }
 
     /// The venue takes what was sent and ends every order, so that no table fills.

@@ -185,10 +185,11 @@ impl Rig {
         pipeline::run(core, sessions, 0, &mut Unwatched).is_ok()
     }
 
-    /// The same, with the time of every stage noted.
-    pub fn run_watched(&mut self, watch: &mut Stopwatch) -> bool {
+    /// The same, with `probe` told of the end of every stage.
+    #[inline]
+    pub fn run_watched(&mut self, probe: &mut impl Probe) -> bool {
         let (core, sessions) = self.hot.parts();
-        pipeline::run(core, sessions, 0, watch).is_ok()
+        pipeline::run(core, sessions, 0, probe).is_ok()
     }
 
     /// Makes the answers' tags, as the end of a turn does.

@@ -30,7 +30,7 @@ pub(crate) mod sessions;
 mod state;
 mod table;
 
-pub(crate) use clock::Probe;
+pub use clock::Probe;
 pub use event_loop::{Hot, HotParts, StopFlag, VenueParts};
 pub use judge::{Asker, judge};
 pub use rules::Rules;
