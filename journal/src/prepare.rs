@@ -16,7 +16,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Time between two looks at an appender that writes much.
 pub(crate) const BUSY_INTERVAL: Duration = Duration::from_millis(10);
 /// The same while it does not, and between two looks of the flusher outside of the class `disk`: every look takes a core from
-/// somebody, best seldom. A burst that begins right behind a look must find pages and segments ready until the next.
+/// somebody, best seldom. A burst that begins right behind a look finds pages ready until the next, up to 200 MB a second
+/// (`AHEAD_BYTES`); a faster one takes page faults until then.
 pub(crate) const IDLE_INTERVAL: Duration = Duration::from_millis(40);
 /// More than this between two looks is much.
 const BUSY_BYTES: u64 = 512 * 1024;
@@ -24,7 +25,7 @@ const BUSY_BYTES: u64 = 512 * 1024;
 const IDLE_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 /// Time between two attempts at preparing a segment.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
-/// Pages are made writable this far ahead of the appender: what it can write in several poll intervals.
+/// Pages are made writable this far ahead of the appender: what 200 MB a second write until an idle thread looks again.
 pub(crate) const AHEAD_BYTES: usize = 8 * 1024 * 1024;
 /// A sync takes the write permission of the pages it writes; this much is given back each interval.
 const NEAR_BYTES: usize = 64 * 1024;

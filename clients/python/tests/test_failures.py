@@ -161,6 +161,16 @@ class DamagedFrames(unittest.TestCase):
 
 
 class Sessions(unittest.TestCase):
+    def test_which_ends_of_a_session_a_reconnect_mends(self) -> None:
+        for code, recoverable in (
+            (Code.SESSION_SHUTDOWN, True),
+            (Code.SESSION_HEARTBEAT_MISSED, True),
+            (Code.SESSION_KEY_ENDED, False),
+            (Code.RESUME_UNAVAILABLE, False),
+        ):
+            with self.subTest(code=code):
+                self.assertEqual(tollgate.SessionEnded(code, 0).recoverable, recoverable)
+
     def test_a_goodbye_has_its_code(self):
         def script(session):
             session.log_on()

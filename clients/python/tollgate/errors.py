@@ -114,13 +114,16 @@ class ProtocolError(SessionError):
 
 
 class SessionEnded(SessionError):
-    """The gateway ended the session by a goodbye: ``code`` and ``retry_after_ms``."""
+    """The gateway ended the session by a goodbye: ``code`` and ``retry_after_ms``.
+
+    With ``RESUME_UNAVAILABLE`` a disk holds back what was missed: ``reconnect(resume=False)`` gets a session.
+    """
 
     def __init__(self, code: Code, retry_after_ms: int) -> None:
         super().__init__(f"the gateway ended the session with {code.name} ({int(code)}): {code.meaning}")
         self.code = code
         self.retry_after_ms = retry_after_ms
-        self.recoverable = not code.is_frame and code is not Code.SESSION_KEY_ENDED
+        self.recoverable = not code.is_frame and code not in (Code.SESSION_KEY_ENDED, Code.RESUME_UNAVAILABLE)
 
 
 _NO_RETRY: Tuple[Code, ...] = (Code.LOGON_FAILED, Code.RESUME_UNAVAILABLE)

@@ -108,19 +108,6 @@ impl Core {
         Ok(sequence)
     }
 
-    /// Has brought near what the next command writes to, which nobody has looked at for long: it is for the time after the
-    /// answers, and the next command does not wait for memory.
-    #[inline]
-    pub fn prefetch_next(&mut self) {
-        for venue in &mut self.venues {
-            venue.requests.next_place(|place| memory::prefetch(place, 0));
-        }
-        self.state.dedupe.prefetch_next();
-        self.state.orders.prefetch_next(OrderId(self.journal.next_sequence()));
-        self.recent.prefetch_next();
-        self.journal.prefetch_next();
-    }
-
     /// The same for a refusal.
     #[inline]
     pub fn commit_refusal(&mut self, refusal: &Refusal, command: &[u8]) -> Result<u64, Code> {
@@ -367,6 +354,19 @@ impl Core {
                 self.metrics.venues[at].requests.add(moved);
             }
         }
+    }
+
+    /// Has brought near what the next command writes to, which nobody has looked at for long: it is for the time after the
+    /// answers, and the next command does not wait for memory.
+    #[inline]
+    pub fn prefetch_next(&mut self) {
+        for venue in &mut self.venues {
+            venue.requests.next_place(|place| memory::prefetch(place, 0));
+        }
+        self.state.dedupe.prefetch_next();
+        self.state.orders.prefetch_next(OrderId(self.journal.next_sequence()));
+        self.recent.prefetch_next();
+        self.journal.prefetch_next();
     }
 
     /// Wakes the venues' threads that sleep. A wake-up is a system call, and its thread may take this one's client's

@@ -200,12 +200,6 @@ impl Session {
         self.incoming_end += bytes.len();
     }
 
-    /// Makes the tags of what waits to be sent, as the write does.
-    #[inline]
-    pub fn sign(&mut self) {
-        self.outgoing.sign(&self.home.macs.gateway_to_client);
-    }
-
     /// Forgets what waits to be sent, and returns how many bytes it was: for measurements without a socket.
     pub fn discard(&mut self) -> usize {
         let bytes = self.outgoing.end - self.outgoing.start;
@@ -249,6 +243,12 @@ impl Session {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => (Reading::More, 0),
             Err(_) => (Reading::Closed, 0),
         }
+    }
+
+    /// Makes the tags of what waits to be sent. The write does it; alone it is for measurements.
+    #[inline]
+    pub fn sign(&mut self) {
+        self.outgoing.sign(&self.home.macs.gateway_to_client);
     }
 
     /// Writes what may go; returns how many bytes went, or `None` when the client is gone.

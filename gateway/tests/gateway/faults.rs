@@ -167,8 +167,7 @@ fn next_event(client: &mut Client) -> Event {
 fn who_comes_back_when_the_disk_has_failed_hears_everything_and_can_cancel() {
     let (house, storage) = with_storage(|settings| settings.journal.durability = Durability::Disk);
     let mut client = house.client(0);
-    let first = acknowledged(&mut client, Action::New(limit("BTCUSDT", Side::Buy, "0.01", "60000")));
-    report_of(&mut client, first.command_id, |kind| matches!(kind, ReportKind::Accepted { .. }));
+    let first = resting(&mut client);
     let seen = client.last_event_sequence();
     let mut waiting = send_undurable(&house, &storage, &mut client).into_iter();
     storage.fail_syncs(EIO);
@@ -194,17 +193,16 @@ fn who_comes_back_when_the_disk_has_failed_hears_everything_and_can_cancel() {
         let EventBody::Report(report) = event.body else { panic!("{event:?}") };
         assert!(matches!(report.kind, ReportKind::Rejected { .. }), "it never left: {:?}", report.kind);
     }
-    let cancelled = acknowledged(&mut client, Action::Cancel(Target::Order(first.order_id)));
+    let cancelled = acknowledged(&mut client, Action::Cancel(Target::Command(first)));
     assert_eq!(cancelled.durability, Durability::Process);
-    report_of(&mut client, first.command_id, |kind| *kind == ReportKind::Cancelled);
+    report_of(&mut client, first, |kind| *kind == ReportKind::Cancelled);
 }
 
 #[test]
 fn who_comes_back_while_the_disk_is_stuck_can_cancel() {
     let (house, storage) = with_storage(|settings| settings.journal.durability = Durability::Disk);
     let mut client = house.client(0);
-    let first = acknowledged(&mut client, Action::New(limit("BTCUSDT", Side::Buy, "0.01", "60000")));
-    report_of(&mut client, first.command_id, |kind| matches!(kind, ReportKind::Accepted { .. }));
+    let first = resting(&mut client);
     let seen = client.last_event_sequence();
     let waiting = send_undurable(&house, &storage, &mut client);
     drop(client);
@@ -213,7 +211,7 @@ fn who_comes_back_while_the_disk_is_stuck_can_cancel() {
 
     let mut client = house.resume(0, seen);
     let before = metrics.journal_sequence.get();
-    let cancel = command(Action::Cancel(Target::Order(first.order_id)));
+    let cancel = command(Action::Cancel(Target::Command(first)));
     client.send(&cancel).unwrap();
     wait_for("the cancel to be in the journal", || metrics.journal_sequence.get() > before);
     assert_eq!(metrics.sessions.get(), 1);
@@ -225,7 +223,7 @@ fn who_comes_back_while_the_disk_is_stuck_can_cancel() {
         let EventBody::Acknowledged(it) = event.body else { panic!("{event:?}") };
         assert_eq!((it.command_id, it.durability), (id, Durability::Disk));
     }
-    report_of(&mut client, first.command_id, |kind| *kind == ReportKind::Cancelled);
+    report_of(&mut client, first, |kind| *kind == ReportKind::Cancelled);
 }
 
 #[test]
@@ -238,8 +236,7 @@ fn who_lacks_more_than_is_at_hand_while_the_disk_is_stuck_logs_on_without_it_and
         settings.clients[0].dead_man_ms = 300;
     });
     let mut client = house.client(0);
-    let first = acknowledged(&mut client, Action::New(limit("BTCUSDT", Side::Buy, "0.01", "60000")));
-    report_of(&mut client, first.command_id, |kind| matches!(kind, ReportKind::Accepted { .. }));
+    let first = resting(&mut client);
     let seen = client.last_event_sequence();
     storage.hold_syncs();
     let metrics = house.gateway().metrics();
@@ -259,7 +256,7 @@ fn who_lacks_more_than_is_at_hand_while_the_disk_is_stuck_logs_on_without_it_and
     assert!(house.records().iter().any(|(_, record)| of_dead_man(record)), "nobody heard of the client");
 
     let mut client = house.client(0);
-    let cancel = command(Action::Cancel(Target::Order(first.order_id)));
+    let cancel = command(Action::Cancel(Target::Command(first)));
     client.send(&cancel).unwrap();
     let is_its = |record: &Record| {
         matches!(record, Record::Intent(it) if it.command.command_id == cancel.command_id)

@@ -66,7 +66,11 @@ fn commands(out: &mut Exposition, source: &Source) {
 
 fn times(out: &mut Exposition, source: &Source) {
     let metrics = &source.metrics;
-    let mut family = out.histogram("tollgate_stage_seconds", "Time of sampled commands, by pipeline stage; authenticate: of up to eight at once, for the first of them.");
+    let mut family = out.histogram(
+        "tollgate_stage_seconds",
+        "Time of sampled commands, by pipeline stage. Up to eight that came together are authenticated at once, in the time of \
+         the first.",
+    );
     for (stage, histogram) in STAGES.iter().zip(&metrics.stages) {
         family.distribution(&[("stage", stage)], histogram, STAGE_BOUNDS_NS);
     }
