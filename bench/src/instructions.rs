@@ -7,8 +7,8 @@ use std::process::Command;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use tollgate_gateway::hot::Probe;
-use tollgate_gateway::metrics::STAGES;
+use tollgate_core::Probe;
+use tollgate_core::Stage;
 use tollgate_protocol::event::Event;
 use tollgate_protocol::frame::{self, FRAME_BYTES_MAX, FrameKind};
 use tollgate_protocol::mac::{FrameMac, MacAlgorithm};
@@ -196,9 +196,9 @@ fn count(subject: Subject, macs_alone: bool, directory: &Path) -> Result<u64, St
     }
 }
 
-/// Instructions of each stage of a command, by kind, in the order of [`STAGES`]; `None` for a stage that commands of this
+/// Instructions of each stage of a command, by kind, in the order of [`Stage::ALL`]; `None` for a stage that commands of this
 /// kind do not come to.
-pub(crate) type Counts = Vec<(&'static str, [Option<u64>; STAGES.len()])>;
+pub(crate) type Counts = Vec<(&'static str, [Option<u64>; Stage::ALL.len()])>;
 
 /// Counts the stages of commands of every kind.
 pub(crate) fn by_stage() -> Result<Counts, String> {
@@ -208,7 +208,7 @@ pub(crate) fn by_stage() -> Result<Counts, String> {
 /// Prints them.
 pub(crate) fn print_by_stage(counts: &Counts) {
     print!("\n{:<11}", "by stage");
-    STAGES.iter().for_each(|stage| print!("{stage:>14}"));
+    Stage::ALL.iter().for_each(|stage| print!("{:>14}", stage.name()));
     println!();
     for (name, stages) in counts {
         print!("{name:<11}");
@@ -222,17 +222,17 @@ pub(crate) fn print_by_stage(counts: &Counts) {
 
 /// The same as JSON.
 pub(crate) fn by_stage_json(counts: &Counts) -> serde_json::Value {
-    let of = |stages: &[Option<u64>; STAGES.len()]| {
-        let counted = STAGES
+    let of = |stages: &[Option<u64>; Stage::ALL.len()]| {
+        let counted = Stage::ALL
             .iter()
             .zip(stages)
-            .filter_map(|(stage, count)| Some(((*stage).to_owned(), json!((*count)?))));
+            .filter_map(|(stage, count)| Some((stage.name().to_owned(), json!((*count)?))));
         serde_json::Value::Object(counted.collect())
     };
     serde_json::Value::Object(counts.iter().map(|(name, stages)| ((*name).to_owned(), of(stages))).collect())
 }
 
-fn stages_of(kind: Kind) -> Result<[Option<u64>; STAGES.len()], String> {
+fn stages_of(kind: Kind) -> Result<[Option<u64>; Stage::ALL.len()], String> {
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
     let out = directory.path().join("callgrind.stages");
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
@@ -255,7 +255,7 @@ fn stages_of(kind: Kind) -> Result<[Option<u64>; STAGES.len()], String> {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(format!("valgrind did not count the stages of {}:\n{said}", kind.name()));
     }
-    let mut stages = [None; STAGES.len()];
+    let mut stages = [None; Stage::ALL.len()];
     for (at, stage) in passed.iter().enumerate() {
         let sum: u64 = parts[..passed.len() * BATCH].iter().skip(at).step_by(passed.len()).sum();
         stages[*stage] = Some(sum / BATCH as u64);
@@ -280,8 +280,8 @@ fn count_stages_here(workload: &mut Workload, kind: Kind) -> Result<(), String> 
 struct Passed(Vec<usize>);
 
 impl Probe for Passed {
-    fn stage(&mut self, stage: usize) {
-        self.0.push(stage);
+    fn ended(&mut self, stage: Stage) {
+        self.0.push(stage as usize);
     }
 }
 
@@ -289,8 +289,8 @@ impl Probe for Passed {
 struct Marks;
 
 impl Probe for Marks {
-    fn stage(&mut self, stage: usize) {
-        stage_mark(stage);
+    fn ended(&mut self, stage: Stage) {
+        stage_mark(stage as usize);
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use tollgate_gateway::client::{fresh_command_id, now_ns};
+use tollgate_client::{fresh_command_id, now_ns};
 use tollgate_protocol::client::{ClientSession, Incoming};
 use tollgate_protocol::command::{Action, TimeInForce};
 use tollgate_protocol::event::EventBody;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use tollgate_bridge::lane::{Bell, Receiver, Sender, lane};
-use tollgate_bridge::venue::{ReportBody, VenueOrder, VenueReport, VenueRequest};
+use tollgate_contract::lane::{Bell, Receiver, Sender, lane};
+use tollgate_contract::venue::{ReportBody, VenueOrder, VenueReport, VenueRequest};
 use tollgate_protocol::command::{OrderType, Side, TimeInForce};
 use tollgate_protocol::event::{Event, EventBody, Report, ReportKind};
 use tollgate_protocol::frame::{self, FRAME_BYTES_MAX, FrameKind};

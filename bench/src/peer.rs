@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use tollgate_gateway::client::{fresh_command_id, now_ns};
+use tollgate_client::{fresh_command_id, now_ns};
 use tollgate_protocol::client::{ClientSession, Incoming, LogonRequest};
 use tollgate_protocol::command::{Action, NewOrder, OrderType, Side, TimeInForce};
 use tollgate_protocol::event::{Event, EventBody, ReportKind};

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use clap::Args;
 use serde_json::json;
-use tollgate_gateway::metrics::STAGES;
-use tollgate_gateway::rig::Stopwatch;
+use tollgate_core::Stage;
+use tollgate_core::rig::Stopwatch;
 
 use crate::instructions::{self, Counts};
 use crate::overview::Part;
@@ -45,7 +45,7 @@ const PRECISION_NS: f64 = 20.0;
 struct Samples {
     whole: Vec<f64>,
     mac: Vec<f64>,
-    stages: [Vec<f64>; STAGES.len()],
+    stages: [Vec<f64>; Stage::ALL.len()],
     bytes: (usize, usize),
 }
 
@@ -200,7 +200,7 @@ fn print(options: &Options, rows: &Rows, counts: &Counts, precision: Spread, loo
     println!("MAC        {}, both ways", options.mac.argument());
     println!("batches    {} of {BATCH} commands for each kind, in turn; medians\n", options.batches);
     print!("{:<11}{:>7}{:>7}{:>10}{:>7}{:>9} │", "ns", "bytes", "back", "whole", "MAC", "without");
-    for stage in STAGES {
+    for stage in Stage::ALL.map(Stage::name) {
         print!("{stage:>13}");
     }
     println!();
@@ -243,10 +243,10 @@ fn document(options: &Options, rows: &Rows, counts: &Counts, precision: Spread) 
     let kinds: serde_json::Map<_, _> = rows
         .iter()
         .map(|(name, samples)| {
-            let stages: serde_json::Map<_, _> = STAGES
+            let stages: serde_json::Map<_, _> = Stage::ALL
                 .iter()
                 .zip(&samples.stages)
-                .filter_map(|(stage, values)| Some(((*stage).to_owned(), json!(median(values)?))))
+                .filter_map(|(stage, values)| Some((stage.name().to_owned(), json!(median(values)?))))
                 .collect();
             let document = json!({
                 "request_bytes": samples.bytes.0,
@@ -289,7 +289,7 @@ pub(crate) fn part(batches: usize) -> Result<Part, String> {
             it.median
         );
         verdicts.push(Verdict { state, text });
-        let bars = STAGES.iter().zip(&new.stages);
+        let bars = Stage::ALL.iter().map(|stage| stage.name()).zip(&new.stages);
         plots.push(Plot::Bars {
             title: "Stages of a new order, its MACs included".to_owned(),
             unit: "ns".to_owned(),

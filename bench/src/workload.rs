@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use clap::ValueEnum;
-use tollgate_bridge::venue::{ReportBody, VenueRequest};
-use tollgate_gateway::hot::Probe;
-use tollgate_gateway::rig::Rig;
+use tollgate_contract::venue::{ReportBody, VenueRequest};
+use tollgate_core::Probe;
+use tollgate_core::rig::Rig;
+use tollgate_gateway::gateway::journal_settings;
+use tollgate_journal::{Appender, FlusherHandle, FlusherOptions};
 use tollgate_protocol::command::{
     Action, NewOrder, OrderType, Query, Replace, Scope, Side, Target, TimeInForce,
 };
@@ -107,7 +109,8 @@ pub(crate) fn acknowledgement() -> Event {
 
 /// A pipeline and the commands that it gets.
 pub(crate) struct Workload {
-    pub(crate) rig: Rig,
+    pub(crate) rig: Rig<Appender>,
+    _flusher: FlusherHandle,
     next_id: u128,
     /// Bytes of one command's frame and of its answers, of the batch made last.
     pub(crate) bytes: (usize, usize),
@@ -116,8 +119,11 @@ pub(crate) struct Workload {
 impl Workload {
     pub(crate) fn new(directory: &Path, mac: MacAlgorithm) -> Result<Self, String> {
         let settings = settings(directory, Class::Process)?;
-        let rig = Rig::new(&settings, mac).map_err(|error| error.to_string())?;
-        Ok(Self { rig, next_id: 1, bytes: (0, 0) })
+        let opened = tollgate_journal::open(&journal_settings(&settings), |_| {});
+        let opened = opened.map_err(|error| error.to_string())?;
+        let flusher = opened.flusher.spawn(&FlusherOptions::default()).map_err(|error| error.to_string())?;
+        let rig = Rig::new(&settings, opened.appender, mac);
+        Ok(Self { rig, _flusher: flusher, next_id: 1, bytes: (0, 0) })
     }
 
     fn offer(&mut self, action: Action) -> CommandId {
@@ -273,13 +279,13 @@ impl Macs {
     }
 }
 
-fn accept(rig: &mut Rig, request: VenueRequest) {
+fn accept(rig: &mut Rig<Appender>, request: VenueRequest) {
     if let VenueRequest::New(order) = request {
         rig.report_order(order.order_id, ReportBody::Accepted { venue_order_id: order.order_id.0 });
     }
 }
 
-fn end(rig: &mut Rig, request: VenueRequest) {
+fn end(rig: &mut Rig<Appender>, request: VenueRequest) {
     match request {
         VenueRequest::New(order) => {
             rig.report_order(order.order_id, ReportBody::Accepted { venue_order_id: order.order_id.0 });

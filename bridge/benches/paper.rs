@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use common::{instruments, limit, market};
 use tollgate_bridge::paper::{Engine, Ledger, PaperSettings};
-use tollgate_bridge::venue::{Quote, VenueRequest};
+use tollgate_contract::venue::{Quote, VenueRequest};
 use tollgate_protocol::command::Side;
 use tollgate_protocol::identity::OrderId;
 use tollgate_protocol::instrument::InstrumentIndex;

@@ -1,9 +1,7 @@
-//! Venues of the Tollgate gateway: one contract ([`venue`]), the lanes that carry it ([`lane`]), one folder a venue.
+//! Venues of the Tollgate gateway, one folder each; what they hear and say is in [`tollgate_contract`].
 //!
-//! A venue runs on its own thread and owns its sockets. It hears [`venue::VenueRequest`]s and says
-//! [`venue::VenueReport`]s, by lanes alone. It knows nothing of clients, risk or the journal.
+//! A venue runs on its own thread and owns its sockets. It hears requests and says reports, by lanes alone. It knows
+//! nothing of clients, risk or the journal.
 
 pub mod feed;
-pub mod lane;
 pub mod paper;
-pub mod venue;

@@ -5,7 +5,7 @@ mod common;
 
 use common::{Bench, fill, limit, market, stop, words};
 use tollgate_bridge::paper::{Faults, PaperSettings};
-use tollgate_bridge::venue::{ReportBody, VenueOrder, VenueOrderState, VenueReport, VenueRequest};
+use tollgate_contract::venue::{ReportBody, VenueOrder, VenueOrderState, VenueReport, VenueRequest};
 use tollgate_protocol::command::{OrderType, Side, TimeInForce};
 use tollgate_protocol::identity::OrderId;
 use tollgate_protocol::instrument::InstrumentIndex;

@@ -10,7 +10,7 @@ use std::path::Path;
 use common::{instruments, market};
 use proptest::prelude::*;
 use tollgate_bridge::paper::{Engine, Faults, Ledger, LedgerEntry, LedgerError, PaperSettings, read_ledger};
-use tollgate_bridge::venue::{Quote, ReportBody, VenueOrder, VenueReport, VenueRequest};
+use tollgate_contract::venue::{Quote, ReportBody, VenueOrder, VenueReport, VenueRequest};
 use tollgate_protocol::command::{OrderType, Side, TimeInForce};
 use tollgate_protocol::identity::{AccountIndex, OrderId};
 use tollgate_protocol::instrument::InstrumentIndex;

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use common::{fill, instruments, limit, market, words};
 use tollgate_bridge::feed::{FeedSettings, Pace, Walk};
-use tollgate_bridge::lane::Bell;
 use tollgate_bridge::paper::{
     LaneCapacities, LedgerEntry, PaperHandle, PaperSettings, StartError, read_ledger, start,
 };
-use tollgate_bridge::venue::{ReportBody, VenueReport, VenueRequest};
+use tollgate_contract::lane::Bell;
+use tollgate_contract::venue::{ReportBody, VenueReport, VenueRequest};
 use tollgate_protocol::command::Side;
 use tollgate_protocol::identity::OrderId;
 use tollgate_protocol::instrument::InstrumentIndex;
@@ -26,8 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The gateway's side of a venue.
 struct Client {
-    requests: tollgate_bridge::lane::Sender<VenueRequest>,
-    reports: tollgate_bridge::lane::Receiver<VenueReport>,
+    requests: tollgate_contract::lane::Sender<VenueRequest>,
+    reports: tollgate_contract::lane::Receiver<VenueReport>,
     handle: PaperHandle,
     bell: Bell,
 }

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tollgate_gateway::record::{PAYLOAD_BYTES_MAX, Record};
+use tollgate_core::record::{PAYLOAD_BYTES_MAX, Record};
 use tollgate_protocol::event::Durability;
 
 fuzz_target!(|bytes: &[u8]| {

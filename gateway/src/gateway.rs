@@ -8,21 +8,22 @@ use std::time::{Duration, Instant};
 
 use mio::{Poll, Token, Waker};
 use tollgate_bridge::feed::{FeedSettings, Pace, Walk};
-use tollgate_bridge::lane::{Bell, lane};
 use tollgate_bridge::paper::{self, Faults, LaneCapacities, PaperHandle, PaperSettings};
 use tollgate_config::{Settings, VenueKind};
+use tollgate_contract::lane::{Bell, lane};
 use tollgate_journal::{FlusherHandle, FlusherOptions, Room};
 use tollgate_protocol::Text;
 use tollgate_protocol::decimal::Decimal;
 use tollgate_protocol::event::Durability;
 use tollgate_protocol::instrument::{Instrument, InstrumentIndex};
 
-use crate::cold::door::{Digest, Door, DoorBell, DoorError, DoorHandle, DoorLinks};
-use crate::cold::side::{Phase, Side, SideError, SideHandle, Status};
-use crate::hot::{Hot, HotParts, Rules, Sizes, State, StopFlag, VenueParts};
-use crate::metrics::Metrics;
-use crate::record::{PAYLOAD_BYTES_MAX, Record, Start};
-use crate::recovery::{Recovery, RecoveryError};
+use crate::door::{Digest, Door, DoorBell, DoorError, DoorHandle, DoorLinks};
+use crate::hot_thread::{HotThread, System};
+use crate::side::{Phase, Side, SideError, SideHandle, Status};
+use tollgate_core::metrics::Metrics;
+use tollgate_core::record::{PAYLOAD_BYTES_MAX, Record, Start};
+use tollgate_core::recovery::{Recovery, RecoveryError};
+use tollgate_core::{Hot, HotParts, State, StopFlag, VenueParts};
 
 /// Messages between the hot thread and the door.
 const DOOR_LANE: usize = 1024;
@@ -157,6 +158,8 @@ impl Gateway {
         let bell = Bell::new(Arc::new(move || drop(woken.wake())));
         flusher.set_watermark_waker(Box::new(move || drop(waker.wake())));
 
+        let world =
+            System::new(&poll).map_err(|source| StartError::System { what: "cannot make a poll", source })?;
         let (venue_parts, venues) = start_venues(&settings, &bell)?;
         let door_bell = DoorBell::new();
         let (to_hot, from_cold) = lane(DOOR_LANE, 16, bell.clone());
@@ -168,14 +171,13 @@ impl Gateway {
             venues: venue_parts,
             from_cold,
             to_cold,
-            poll,
-            bell: bell.clone(),
+            world,
             metrics: Arc::clone(&metrics),
             stop: Arc::clone(&stop),
         };
         let links = DoorLinks { to_hot, from_hot, bell: door_bell };
         let door = Door::start(Arc::clone(&settings), Arc::clone(&metrics), links)?;
-        let hot = spawn_hot(&settings, parts, on_hot_thread)?;
+        let hot = spawn_hot(&settings, parts, poll, bell.clone(), on_hot_thread)?;
         status.set_phase(Phase::Running);
         Ok(Self { settings, metrics, status, report, hot, stop, wake: bell, door, side, flusher, venues })
     }
@@ -256,14 +258,7 @@ pub fn empty_state(settings: &Settings) -> State {
     let mut seed = [0; 8];
     // The seed only keeps hash indexes from being steered; without randomness they still work.
     let _ = getrandom::fill(&mut seed);
-    let sizes = Sizes {
-        open_orders: settings.capacity.open_orders_max,
-        finished_orders: settings.capacity.finished_orders_remembered,
-        window_commands: settings.dedupe.window_commands,
-        window_ns: settings.dedupe.window_seconds.saturating_mul(1_000_000_000),
-        seed: u64::from_le_bytes(seed),
-    };
-    State::new(Rules::new(settings), sizes)
+    State::empty(settings, u64::from_le_bytes(seed))
 }
 
 /// The journal's settings.
@@ -326,7 +321,9 @@ fn recover(
 
 fn spawn_hot(
     settings: &Arc<Settings>,
-    parts: HotParts,
+    parts: HotParts<System>,
+    poll: Poll,
+    bell: Bell,
     on_hot_thread: Option<fn()>,
 ) -> Result<JoinHandle<State>, StartError> {
     let settings = Arc::clone(settings);
@@ -340,11 +337,11 @@ fn spawn_hot(
                 "the hot thread could not be pinned to hot.core; it runs where the system puts it"
             );
         }
-        let hot = Hot::new(&settings, parts);
+        let thread = HotThread::new(Hot::new(&settings, parts), poll, bell, settings.hot.idle);
         if let Some(call) = on_hot_thread {
             call();
         }
-        hot.run()
+        thread.run()
     });
     spawned.map_err(|source| StartError::System { what: "cannot start the hot thread", source })
 }

@@ -1,14 +1,7 @@
-//! The Tollgate gateway process: signed commands in, checked, journaled, executed, reported back.
+//! The Tollgate gateway's process: sockets, threads, the door, the side port, and the venues, put together.
 
-pub mod client;
-pub mod cold;
-pub mod command;
+pub mod door;
 pub mod gateway;
-pub mod hot;
+pub mod hot_thread;
 pub mod link;
-pub mod metrics;
-pub mod record;
-pub mod recovery;
-pub mod replay;
-#[doc(hidden)]
-pub mod rig;
+pub mod side;

@@ -5,7 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tollgate_gateway::client::now_ns;
+use tollgate_client::now_ns;
 use tollgate_gateway::gateway::{Gateway, StartOptions};
 use tollgate_protocol::Command;
 use tollgate_protocol::client::Incoming;
@@ -106,8 +106,7 @@ fn a_million_commands_without_an_allocation() {
     let options = StartOptions { on_hot_thread: Some(|| IS_HOT.set(true)), ..StartOptions::default() };
     let gateway = Gateway::start(settings, options).unwrap();
     wait_for("the venue to be up", || gateway.metrics().venues[0].state.get() == 2);
-    let (client, _) =
-        tollgate_gateway::client::Client::connect(gateway.address(), logon(0, None), PATIENCE).unwrap();
+    let (client, _) = tollgate_client::Client::connect(gateway.address(), logon(0, None), PATIENCE).unwrap();
     let (mut sender, mut receiver) = client.split().unwrap();
 
     let mut answered = 0;

@@ -1,6 +1,7 @@
 //! The hot half: appends records to mapped memory. No allocation, no lock, no system call but the wake of a
 //! sleeping flusher.
 
+use crate::append::Append;
 use crate::error::AppendError;
 use crate::format::Opening;
 use crate::map::Tail;
@@ -220,6 +221,44 @@ impl Appender {
         // The ring holds more segments than can be alive; were it full, the memory would merely be released
         // by the flusher's own reference.
         let _ = self.retired.push(closed);
+    }
+}
+
+impl Append for Appender {
+    #[inline]
+    fn append(
+        &mut self,
+        room: Room,
+        kind: u16,
+        time_ns: u64,
+        maximum_payload_bytes: usize,
+        fill: impl FnOnce(&mut [u8]) -> usize,
+    ) -> Result<u64, AppendError> {
+        self.append(room, kind, time_ns, maximum_payload_bytes, fill)
+    }
+
+    #[inline]
+    fn publish(&mut self) {
+        self.publish();
+    }
+
+    #[inline]
+    fn next_sequence(&self) -> u64 {
+        self.next_sequence()
+    }
+
+    #[inline]
+    fn durable_sequence(&self) -> u64 {
+        self.durable_sequence()
+    }
+
+    fn status(&self) -> Status {
+        self.status()
+    }
+
+    #[inline]
+    fn prefetch_next(&self) {
+        self.prefetch_next();
     }
 }
 

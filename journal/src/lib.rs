@@ -51,6 +51,7 @@
 //! Two small modules have it, each block with its reason: `map`, since a journal in mapped memory is bytes shared
 //! between threads and processes, and `checksum`, for one processor instruction. The rest of the crate is safe.
 
+mod append;
 mod appender;
 mod checksum;
 mod directory;
@@ -72,6 +73,7 @@ mod storage;
 mod survey;
 mod verify;
 
+pub use append::Append;
 pub use appender::Appender;
 pub use error::{AppendError, Damage, DamageReason, FileError, OpenError};
 pub use flusher::{Flusher, FlusherHandle, FlusherOptions, StopError};

@@ -107,7 +107,7 @@ fn nanoseconds(time: Timestamp) -> Option<u64> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::venue::Quote;
+    use tollgate_contract::venue::Quote;
     use tollgate_protocol::decimal::Decimal;
 
     fn csv(first_line: &str) -> Csv {

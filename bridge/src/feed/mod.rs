@@ -16,9 +16,9 @@ use std::sync::Arc;
 use tollgate_protocol::decimal::Decimal;
 use tollgate_protocol::instrument::{Grid, Instrument, InstrumentIndex, OffGrid};
 
-use crate::venue::Quote;
 use recorded::Recorded;
 use synthetic::Synthetic;
+use tollgate_contract::venue::Quote;
 
 /// A price feed's settings.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -7,7 +7,7 @@ use super::binance::{Binance, Message};
 use super::csv::Csv;
 use super::lines::{Line, Lines};
 use super::{BadLine, FeedError, FeedStatistics, Pace};
-use crate::venue::Quote;
+use tollgate_contract::venue::Quote;
 
 /// Lines read at most for one quote that is asked for.
 const LINES_A_CALL: usize = 1024;

@@ -4,7 +4,7 @@ use tollgate_protocol::instrument::Instrument;
 
 use super::{FeedError, Walk};
 use crate::paper::random::Random;
-use crate::venue::Quote;
+use tollgate_contract::venue::Quote;
 
 /// Random walks of some instruments, all of them moved at the same times.
 pub(super) struct Synthetic {

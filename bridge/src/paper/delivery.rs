@@ -8,7 +8,7 @@ use tollgate_protocol::text::Remark;
 use super::id_map::IdMap;
 use super::random::Random;
 use super::settings::{Faults, PaperSettings};
-use crate::venue::{ReportBody, VenueReport};
+use tollgate_contract::venue::{ReportBody, VenueReport};
 
 /// Where reports go.
 pub(super) type Output<'a> = &'a mut dyn FnMut(VenueReport);

@@ -13,7 +13,7 @@ use super::order::FinalOrder;
 use super::rules::{check_kind, check_totals, words};
 use super::settings::{PaperSettings, SettingsError};
 use super::state::{Contradiction, State};
-use crate::venue::{Quote, ReportBody, VenueOrder, VenueOrderState, VenueReport, VenueRequest};
+use tollgate_contract::venue::{Quote, ReportBody, VenueOrder, VenueOrderState, VenueReport, VenueRequest};
 
 /// What a venue has done since its engine was made. `duplicates` counts over the ledger's whole life.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]

@@ -7,7 +7,7 @@ use tollgate_protocol::instrument::InstrumentIndex;
 use tollgate_protocol::money::Money;
 use tollgate_protocol::text::{Remark, Symbol, Text};
 
-use crate::venue::VenueOrder;
+use tollgate_contract::venue::VenueOrder;
 
 /// One entry of a venue's ledger. Times are nanoseconds since the Unix epoch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

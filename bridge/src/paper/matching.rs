@@ -7,7 +7,7 @@ use super::engine::Engine;
 use super::entry::LedgerEntry;
 use super::order::{Fill, WorkingOrder};
 use super::rules::fee;
-use crate::venue::{Quote, VenueOrder};
+use tollgate_contract::venue::{Quote, VenueOrder};
 
 /// The trade that an order makes now, before fees.
 struct Match {

@@ -94,8 +94,8 @@ impl History {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::venue::VenueOrderState;
     use proptest::prelude::*;
+    use tollgate_contract::venue::VenueOrderState;
 
     fn final_order(id: u64) -> FinalOrder {
         FinalOrder {

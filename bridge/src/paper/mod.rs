@@ -2,7 +2,7 @@
 //! misbehave.
 //!
 //! [`Engine`] decides, without any input or output; [`Ledger`] remembers; [`start`] runs both on a thread of
-//! their own behind the lanes of [`crate::venue`]. Stop loss, take profit and hedging tickets are refused.
+//! their own behind the lanes of [`tollgate_contract::venue`]. Stop loss, take profit and hedging tickets are refused.
 
 mod book;
 mod delivery;

@@ -4,7 +4,7 @@ use tollgate_protocol::command::{OrderType, Side};
 use tollgate_protocol::identity::OrderId;
 use tollgate_protocol::money::Money;
 
-use crate::venue::{ReportBody, VenueOrder, VenueOrderState};
+use tollgate_contract::venue::{ReportBody, VenueOrder, VenueOrderState};
 
 /// A trade of one order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

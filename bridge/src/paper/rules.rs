@@ -7,7 +7,7 @@ use tollgate_protocol::instrument::Instrument;
 use tollgate_protocol::money::Money;
 use tollgate_protocol::text::Remark;
 
-use crate::venue::VenueOrder;
+use tollgate_contract::venue::VenueOrder;
 
 /// The largest quantity of one order, in steps: sums of many orders stay within 64 bits.
 const QUANTITY_STEPS_MAX: i64 = 1 << 53;

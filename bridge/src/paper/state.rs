@@ -13,7 +13,7 @@ use super::entry::LedgerEntry;
 use super::id_map::IdMap;
 use super::memory::{History, UsedIds};
 use super::order::{Fill, FinalOrder, WorkingOrder};
-use crate::venue::{VenueOrder, VenueOrderState};
+use tollgate_contract::venue::{VenueOrder, VenueOrderState};
 
 /// Ledger entries that contradict each other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]

@@ -15,8 +15,8 @@ use super::handle::{Control, PaperHandle, PaperStatistics, Wish};
 use super::ledger::{Ledger, LedgerError};
 use super::settings::{PaperSettings, SettingsError};
 use crate::feed::{Feed, FeedError, FeedSettings};
-use crate::lane::{Bell, Receiver, Sender, lane};
-use crate::venue::{VenuePort, VenueReport, VenueRequest};
+use tollgate_contract::lane::{Bell, Receiver, Sender, lane};
+use tollgate_contract::venue::{VenuePort, VenueReport, VenueRequest};
 
 /// Requests taken before their reports go out and the rest of the work gets its turn.
 const REQUESTS_A_TURN: usize = 256;
@@ -317,8 +317,8 @@ fn now_ns() -> u64 {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::venue::ReportBody;
     use std::fs::File;
+    use tollgate_contract::venue::ReportBody;
 
     #[test]
     fn nothing_is_told_of_orders_while_the_ledger_cannot_be_written() {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use tollgate_bridge::paper::{Engine, PaperSettings};
-use tollgate_bridge::venue::{Quote, ReportBody, VenueOrder, VenueReport, VenueRequest};
+use tollgate_contract::venue::{Quote, ReportBody, VenueOrder, VenueReport, VenueRequest};
 use tollgate_protocol::command::{OrderType, Side, TimeInForce};
 use tollgate_protocol::decimal::Decimal;
 use tollgate_protocol::identity::{AccountIndex, OrderId};

@@ -40,7 +40,7 @@ def binary():
     if not found:
         raise AssertionError(
             f"the gateway's binary is not there ({named or 'target/release/tollgate, target/debug/tollgate'}): build "
-            "it with `cargo build --release -p tollgate-gateway`, or name it in TOLLGATE_BINARY"
+            "it with `cargo build --release -p tollgate-cli`, or name it in TOLLGATE_BINARY"
         )
     return max(found, key=lambda path: path.stat().st_mtime)
 

@@ -51,8 +51,8 @@ fn both_sides_have_the_same_keys_with_either_mac() {
         let mac = Some(&handover.macs.gateway_to_client);
         let encode = tollgate_protocol::frame::encode;
         let length = encode(FrameKind::Goodbye, handover.sequence_out, &body, mac, &mut out).unwrap();
-        handover.stream.set_nonblocking(false).unwrap();
-        handover.stream.write_all(&out[..length]).unwrap();
+        handover.stream.0.set_nonblocking(false).unwrap();
+        handover.stream.0.write_all(&out[..length]).unwrap();
         let heard = client.incoming(&mut standing.session);
         assert_eq!(heard, Some(tollgate_protocol::client::Incoming::Goodbye(body)));
     }
@@ -86,9 +86,9 @@ fn commands_right_behind_the_proof_are_handed_over() {
     assert!(house.client().log_on_with(good(), &more).is_ok());
     let mut handover = house.session();
     // What had not come yet when the proof was read is still in the socket.
-    handover.stream.set_nonblocking(false).unwrap();
+    handover.stream.0.set_nonblocking(false).unwrap();
     let mut rest = vec![0; more.len() - handover.received.len()];
-    std::io::Read::read_exact(&mut handover.stream, &mut rest).unwrap();
+    std::io::Read::read_exact(&mut handover.stream.0, &mut rest).unwrap();
     assert_eq!([handover.received, rest].concat(), more);
 }
 
@@ -355,11 +355,11 @@ fn an_address_in_use_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let mut settings = settings(directory.path());
     settings.gateway.listen = house.address;
-    let metrics = std::sync::Arc::new(tollgate_gateway::metrics::Metrics::new(1, 9));
-    let bell = tollgate_gateway::cold::door::DoorBell::new();
-    let (to_hot, _ours) = tollgate_bridge::lane::lane(2, 1, bell.bell.clone());
-    let (_sender, from_hot) = tollgate_bridge::lane::lane(2, 1, bell.bell.clone());
-    let links = tollgate_gateway::cold::door::DoorLinks { to_hot, from_hot, bell };
-    let error = tollgate_gateway::cold::door::Door::start(settings.into(), metrics, links).err().unwrap();
+    let metrics = std::sync::Arc::new(tollgate_core::metrics::Metrics::new(1, 9));
+    let bell = tollgate_gateway::door::DoorBell::new();
+    let (to_hot, _ours) = tollgate_contract::lane::lane(2, 1, bell.bell.clone());
+    let (_sender, from_hot) = tollgate_contract::lane::lane(2, 1, bell.bell.clone());
+    let links = tollgate_gateway::door::DoorLinks { to_hot, from_hot, bell };
+    let error = tollgate_gateway::door::Door::start(settings.into(), metrics, links).err().unwrap();
     assert!(error.to_string().contains(&house.address.to_string()), "{error}");
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tollgate_config::keys::{self, Entry};
 use tollgate_config::{Scopes, Settings};
-use tollgate_gateway::link::ToHot;
+use tollgate_core::link::ToHot;
 use tollgate_protocol::logon::Credential;
 use tollgate_protocol::reject::Code;
 use tollgate_protocol::text::KeyId;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tollgate_config::Settings;
 use tollgate_config::keys;
+use tollgate_core::record::{Authority, Name, NameTable, PAYLOAD_BYTES_MAX, Record, Refusal};
 use tollgate_gateway::link::{FromHot, Handover, ToHot, Watermark};
-use tollgate_gateway::record::{Authority, Name, NameTable, PAYLOAD_BYTES_MAX, Record, Refusal};
 use tollgate_journal::{Appender, Durability as Class, FlusherHandle, FlusherOptions, Room};
 use tollgate_protocol::client::{ClientSession, Incoming, LogonRequest};
 use tollgate_protocol::event::{Durability, Event, EventBody};

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 use tempfile::TempDir;
 use tollgate_config::Settings;
-use tollgate_gateway::cold::side::{Phase, Side, SideHandle, Status};
-use tollgate_gateway::metrics::{Metrics, Outcome};
+use tollgate_core::metrics::{Metrics, Outcome};
+use tollgate_gateway::side::{Phase, Side, SideHandle, Status};
 use tollgate_protocol::reject::Code;
 
 use crate::support::{PATIENCE, eventually, settings};

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tollgate_bridge::lane::{Bell, Receiver, Sender, lane};
 use tollgate_config::{KeySettings, Scopes, Settings};
-use tollgate_gateway::cold::door::{Door, DoorBell, DoorHandle, DoorLinks};
+use tollgate_contract::lane::{Bell, Receiver, Sender, lane};
+use tollgate_core::metrics::Metrics;
+use tollgate_gateway::door::{Door, DoorBell, DoorHandle, DoorLinks};
 use tollgate_gateway::link::{FromHot, Handover, ToHot};
-use tollgate_gateway::metrics::Metrics;
 use tollgate_protocol::client::{ClientSession, Incoming, LogonRequest, SessionError};
 use tollgate_protocol::frame::{FRAME_BYTES_MAX, Frame};
 use tollgate_protocol::logon::{Credential, Secret, Welcome};

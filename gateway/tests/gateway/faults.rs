@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tollgate_gateway::client::{Client, Reply};
+use tollgate_client::{Client, Reply};
+use tollgate_core::record::{Origin, Record};
 use tollgate_gateway::gateway::StartOptions;
-use tollgate_gateway::record::{Origin, Record};
 use tollgate_journal::testing::FaultyStorage;
 use tollgate_protocol::client::Incoming;
 use tollgate_protocol::command::{Action, Close, Side, Target};

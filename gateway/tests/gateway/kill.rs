@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tollgate_bridge::paper::{LedgerEntry, read_ledger};
-use tollgate_gateway::client::Reply;
+use tollgate_client::Reply;
 use tollgate_gateway::gateway::{Gateway, StartOptions};
 use tollgate_protocol::answer::AnswerBody;
 use tollgate_protocol::command::{Action, Query, Scope, Side};

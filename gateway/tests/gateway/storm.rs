@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use tollgate_bridge::paper::{LedgerEntry, read_ledger};
+use tollgate_core::record::{Effect, Origin, Record};
+use tollgate_core::replay::Replay;
 use tollgate_gateway::gateway::empty_state;
-use tollgate_gateway::record::{Effect, Origin, Record};
-use tollgate_gateway::replay::Replay;
 use tollgate_protocol::identity::{CommandId, OrderId};
 
 use crate::support::{House, wait_for};

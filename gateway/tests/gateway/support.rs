@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use tollgate_client::{Client, Reply, fresh_command_id, now_ns};
 use tollgate_config::{FeedSettings, KeySettings, PaperFaults, PaperSettings, Scopes, Settings, VenueKind};
-use tollgate_gateway::client::{Client, Reply, fresh_command_id, now_ns};
+use tollgate_core::record::Record;
 use tollgate_gateway::gateway::{Gateway, StartOptions};
-use tollgate_gateway::record::Record;
 use tollgate_protocol::client::{Incoming, LogonRequest};
 use tollgate_protocol::command::{Action, NewOrder, OrderType, Side, TimeInForce};
 use tollgate_protocol::event::{Acknowledgement, Event, EventBody, Report, ReportKind};

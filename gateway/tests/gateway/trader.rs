@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use tollgate_gateway::client::Client;
+use tollgate_client::Client;
 use tollgate_protocol::answer::AnswerBody;
 use tollgate_protocol::client::Incoming;
 use tollgate_protocol::command::{Action, Replace, Scope, Side, Target};

@@ -1,6 +1,6 @@
 //! What a trader does, end to end.
 
-use tollgate_gateway::client::Reply;
+use tollgate_client::Reply;
 use tollgate_protocol::Decimal;
 use tollgate_protocol::command::{Action, Close, Scope, Side, Target};
 use tollgate_protocol::event::ReportKind;

@@ -1,0 +1,77 @@
+//! Settings as commands read them, and `tollgate check`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+use tollgate_config::{ConfigErrors, Settings};
+
+use crate::failure::{Exit, Failure};
+use crate::output::{Output, Tone};
+
+/// Which settings are meant.
+#[derive(Args, Debug)]
+pub(crate) struct ConfigOption {
+    /// The gateway's settings.
+    #[arg(long, env = "TOLLGATE_CONFIG", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+/// Options of `check`.
+#[derive(Args, Debug)]
+pub(crate) struct CheckArguments {
+    /// The gateway's settings.
+    #[arg(env = "TOLLGATE_CONFIG", value_name = "FILE")]
+    file: PathBuf,
+}
+
+impl CheckArguments {
+    pub(crate) fn run(&self, output: &Output) -> Result<(), Failure> {
+        let settings = match Settings::load(&self.file) {
+            Ok(settings) => settings,
+            Err(errors) if output.json => {
+                output.document(&json!({"valid": false, "errors": errors}))?;
+                return Err(Failure::silent(Exit::Configuration));
+            }
+            Err(errors) => return Err(invalid(&self.file, &errors)),
+        };
+        if output.json {
+            return output.document(&json!({
+                "valid": true,
+                "warnings": settings.warnings,
+                "keys": settings.keys.len(),
+                "settings": settings.describe(),
+            }));
+        }
+        output.text(settings.describe())?;
+        for warning in &settings.warnings {
+            output.line(format_args!("{} {warning}", output.paint(Tone::Warning, "# warning:")))?;
+        }
+        let counts = [
+            counted(settings.venues.len(), "venue"),
+            counted(settings.instruments.len(), "instrument"),
+            counted(settings.accounts.len(), "account"),
+            counted(settings.clients.len(), "client"),
+            counted(settings.keys.len(), "key"),
+        ];
+        let summary = format!("# {} is valid: {}.", self.file.display(), counts.join(", "));
+        output.line(output.paint(Tone::Good, &summary))
+    }
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Loads settings, or tells every mistake in them.
+pub(crate) fn load(path: &Path) -> Result<Settings, Failure> {
+    Settings::load(path).map_err(|errors| invalid(path, &errors))
+}
+
+pub(crate) fn invalid(path: &Path, errors: &ConfigErrors) -> Failure {
+    let count = errors.as_slice().len();
+    let noun = if count == 1 { "mistake" } else { "mistakes" };
+    let list: Vec<String> = errors.into_iter().map(|error| format!("\n  {error}")).collect();
+    let list = list.concat();
+    Failure::new(Exit::Configuration, format_args!("{} has {count} {noun}:{list}", path.display()))
+}

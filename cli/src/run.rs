@@ -1,0 +1,88 @@
+//! `tollgate run`: the gateway until it is told to stop.
+
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use clap::Args;
+use tollgate_journal::OpenError;
+use tracing_subscriber::EnvFilter;
+
+use crate::check::{ConfigOption, load};
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+use crate::signals::Stop;
+use tollgate_gateway::gateway::{Gateway, StartError, StartOptions};
+
+/// The variable that says what is logged.
+const LOG_VARIABLE: &str = "TOLLGATE_LOG";
+/// How often it is looked whether the gateway still lives.
+const TURN: Duration = Duration::from_millis(250);
+
+/// Options of `run`.
+#[derive(Args, Debug)]
+pub(crate) struct RunArguments {
+    #[command(flatten)]
+    config: ConfigOption,
+}
+
+impl RunArguments {
+    pub(crate) fn run(&self, output: &Output) -> Result<(), Failure> {
+        let settings = load(&self.config.config)?;
+        start_log(output)?;
+        for warning in &settings.warnings {
+            tracing::warn!("{warning}");
+        }
+        // Before anything is open, so that a signal during the start is not lost.
+        let stop = Stop::install()?;
+        let gateway =
+            Gateway::start(settings, StartOptions::default()).map_err(|error| start_failure(&error))?;
+        report_start(&gateway);
+        while !stop.wait_timeout(TURN) {
+            if !gateway.is_running() {
+                break;
+            }
+        }
+        if stop.requested() {
+            tracing::info!("stopping, as a signal asked");
+        }
+        gateway.stop().map_err(Failure::operating)?;
+        tracing::info!("stopped; the journal is whole");
+        Ok(())
+    }
+}
+
+fn start_log(output: &Output) -> Result<(), Failure> {
+    let directives = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| "info".to_owned());
+    let filter = EnvFilter::try_new(&directives).map_err(|error| {
+        Failure::usage(format_args!("{LOG_VARIABLE} is {directives:?}: {error}; as in info"))
+    })?;
+    let color = output.color && io::stderr().is_terminal();
+    // Only a second subscriber is refused, and there is none.
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(color).try_init();
+    Ok(())
+}
+
+fn report_start(gateway: &Gateway) {
+    let report = gateway.report();
+    if let Some(cut) = &report.cut {
+        tracing::warn!("the journal ended in a torn record, as after a crash: cut {cut}");
+    }
+    tracing::info!(
+        records = report.records,
+        open_orders = report.open_orders,
+        recovery_ms = u64::try_from(report.recovery_time.as_millis()).unwrap_or(u64::MAX),
+        "recovered"
+    );
+    tracing::info!(clients = %gateway.address(), side = %gateway.side_address(), "ready");
+}
+
+/// Each kind of failed start has its exit code.
+pub(crate) fn start_failure(error: &StartError) -> Failure {
+    let exit = match error {
+        StartError::Journal(OpenError::Damaged(_)) => Exit::Damaged,
+        StartError::Journal(OpenError::Settings(_)) | StartError::VenueSettings { .. } => Exit::Configuration,
+        _ => Exit::Operating,
+    };
+    Failure::new(exit, error)
+}

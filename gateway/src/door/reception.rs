@@ -1,0 +1,403 @@
+//! What the door's tasks share, and the tasks.
+
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tollgate_config::Settings;
+use tollgate_contract::lane::{Receiver, Sender};
+use tollgate_protocol::event::Durability;
+use tollgate_protocol::frame::{Frame, FrameKind};
+use tollgate_protocol::logon::{Hello, Proof, SessionMacs, Signature};
+use tollgate_protocol::reject::Code;
+
+use super::connection::{Connection, End};
+use super::failures::Failures;
+use super::history::History;
+use super::hot_link::HotLink;
+use super::keys::{Key, KeyTable, Stamp};
+use super::logon::{Challenged, FRAME_BYTES_MAX, Nobody, random};
+use super::quiet::Quiet;
+use super::sessions::Sessions;
+use super::waiting::Waiting;
+use super::{Control, Digest, DoorBell, READERS_MAX};
+use crate::link::{FromHot, ToHot};
+use tollgate_core::metrics::Metrics;
+
+/// A client that is refused for lack of room may come back after this.
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How often keys and their file are looked at.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// A keys file that has just changed is looked at again after this, until it stands still.
+const SETTLE_INTERVAL: Duration = Duration::from_millis(50);
+/// It is read after so many looks, whatever it does.
+const SETTLE_LOOKS_MAX: usize = 10;
+/// How long the hot thread may take to end its sessions.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// A pause after a failure to accept: most often there is no file descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// What the tasks share. They all run on one thread, and none holds a borrow while it waits.
+pub(super) struct Reception {
+    pub(super) settings: Arc<Settings>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) history: Option<Arc<History>>,
+    pub(super) hot: RefCell<HotLink>,
+    pub(super) sessions: RefCell<Sessions<Arc<Key>>>,
+    pub(super) stopping: Cell<bool>,
+    /// A permit for each thread that may read the journal.
+    pub(super) readers: Semaphore,
+    keys: RefCell<Arc<KeyTable>>,
+    waiting: RefCell<Waiting>,
+    failures: RefCell<Failures>,
+    quiet: RefCell<Quiet>,
+    nobody: Nobody,
+    /// Refused connections that are still given time to read why.
+    lingering: Cell<usize>,
+    digests: RefCell<Vec<std::sync::mpsc::Sender<Digest>>>,
+}
+
+/// A client that has proved who he is.
+pub(super) struct LoggedOn {
+    pub(super) hello: Hello,
+    pub(super) key: Arc<Key>,
+    pub(super) macs: SessionMacs,
+    pub(super) signature: Option<Signature>,
+}
+
+/// Nanoseconds since the Unix epoch.
+pub(super) fn now_ns() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}
+
+/// A number that no earlier process gave a session: milliseconds since the epoch and 10 bits to count in, which
+/// stays exact even where numbers are floating point.
+fn first_session_number() -> u64 {
+    (now_ns() / 1_000_000) << 10
+}
+
+impl Reception {
+    pub(super) fn new(
+        settings: Arc<Settings>,
+        metrics: Arc<Metrics>,
+        to_hot: Sender<ToHot>,
+        random: &[u8; 64],
+    ) -> Rc<Self> {
+        let limits = &settings.sessions;
+        let block = Duration::from_secs(u64::from(limits.logon_block_seconds));
+        let history = (settings.journal.durability != Durability::None).then(|| {
+            let names = settings.clients.iter().map(|client| client.name).collect();
+            let journal = &settings.journal;
+            Arc::new(History::new(journal.directory.clone(), journal.durability, names))
+        });
+        let sessions =
+            Sessions::new(limits.sessions_max, limits.sessions_per_client_max, first_session_number());
+        let keys = KeyTable::new(&settings.keys, &settings);
+        metrics.door_keys.set(keys.len() as u64);
+        Rc::new(Self {
+            waiting: RefCell::new(Waiting::new(
+                limits.unauthenticated_max,
+                limits.unauthenticated_per_address_max,
+            )),
+            failures: RefCell::new(Failures::new(limits.logon_failures_max, block)),
+            quiet: RefCell::new(Quiet::new()),
+            nobody: Nobody::new(random),
+            keys: RefCell::new(Arc::new(keys)),
+            hot: RefCell::new(HotLink::new(to_hot)),
+            sessions: RefCell::new(sessions),
+            lingering: Cell::new(0),
+            stopping: Cell::new(false),
+            readers: Semaphore::new(READERS_MAX),
+            digests: RefCell::new(Vec::new()),
+            history,
+            settings,
+            metrics,
+        })
+    }
+
+    /// Runs until the door is closed and the hot thread gone.
+    pub(super) async fn run(
+        self: Rc<Self>,
+        listener: TcpListener,
+        from_hot: Receiver<FromHot>,
+        bell: DoorBell,
+        mut controls: UnboundedReceiver<Control>,
+    ) {
+        let accepting = tokio::task::spawn_local(Rc::clone(&self).accept(listener));
+        let watching = tokio::task::spawn_local(Rc::clone(&self).watch());
+        let mut listening = tokio::task::spawn_local(Rc::clone(&self).listen_to_hot(from_hot, bell));
+        // Until it is told to close, or there is nobody left to tell it.
+        while let Some(Control::Digest(sender)) = controls.recv().await {
+            self.digests.borrow_mut().push(sender);
+            self.hot.borrow_mut().digest();
+        }
+        accepting.abort();
+        self.stopping.set(true);
+        self.waiting.borrow_mut().evict_all();
+        self.hot.borrow_mut().stop();
+        if tokio::time::timeout(STOP_TIMEOUT, &mut listening).await.is_err() {
+            tracing::error!(sessions = self.sessions.borrow().len(), "the hot thread does not stop");
+        }
+        watching.abort();
+    }
+
+    async fn accept(self: Rc<Self>, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, address)) => {
+                    self.metrics.door_accepted.add(1);
+                    tokio::task::spawn_local(Rc::clone(&self).serve(stream, address.ip().to_canonical()));
+                }
+                Err(error) => {
+                    self.log(|suppressed| {
+                        tracing::warn!(%error, suppressed, "cannot accept a connection");
+                    });
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn serve(self: Rc<Self>, stream: TcpStream, address: IpAddr) {
+        // Without it a session is slower, not wrong.
+        let _ = stream.set_nodelay(true);
+        let mut connection = Connection::new(stream, address);
+        match self.log_on_in_time(&mut connection).await {
+            Ok(logged_on) => self.admit(connection, logged_on).await,
+            Err(end) => self.turn_away(connection, end).await,
+        }
+    }
+
+    async fn log_on_in_time(&self, connection: &mut Connection) -> Result<LoggedOn, End> {
+        if let Some(left) = self.failures.borrow().blocked(connection.address, Instant::now()) {
+            return Err(End::refused(Code::LogonBlocked, left));
+        }
+        let place = self.waiting.borrow_mut().enter(connection.address);
+        self.count_waiting();
+        let timeout = Duration::from_millis(u64::from(self.settings.sessions.logon_timeout_ms));
+        let result = tokio::select! {
+            biased;
+            () = place.evicted.notified() => {
+                let code = if self.stopping.get() { Code::SessionShutdown } else { Code::LogonBusy };
+                Err(End::refused(code, RETRY_AFTER))
+            }
+            result = tokio::time::timeout(timeout, self.log_on(connection)) => {
+                result.unwrap_or(Err(End::refused(Code::LogonTimeout, RETRY_AFTER)))
+            }
+        };
+        self.waiting.borrow_mut().leave(place.number);
+        self.count_waiting();
+        result
+    }
+
+    async fn log_on(&self, connection: &mut Connection) -> Result<LoggedOn, End> {
+        let length = connection.receive(FrameKind::Hello, 1).await?;
+        let hello: Hello = body(&connection.bytes()[..length])?;
+        let random = random().map_err(|error| {
+            self.log(|suppressed| tracing::error!(%error, suppressed, "the system gives no random numbers"));
+            End::refused(Code::LogonBusy, RETRY_AFTER)
+        })?;
+        let mut out = [0; FRAME_BYTES_MAX];
+        let instance = self.settings.gateway.instance;
+        let (challenged, out_length) =
+            Challenged::new(hello, &connection.bytes()[..length], instance, &random, &mut out);
+        connection.take(length);
+        connection.send(&out[..out_length]).await?;
+
+        let length = connection.receive(FrameKind::Proof, 2).await?;
+        let proof: Proof = body(&connection.bytes()[..length])?;
+        connection.take(length);
+        self.check(&challenged, &proof, connection.address)
+    }
+
+    fn check(&self, challenged: &Challenged, proof: &Proof, address: IpAddr) -> Result<LoggedOn, End> {
+        // Connections that were opened before the block began are guesses like any others.
+        if let Some(left) = self.failures.borrow().blocked(address, Instant::now()) {
+            return Err(End::refused(Code::LogonBlocked, left));
+        }
+        let hello = challenged.hello();
+        let key = self.keys.borrow().get(&hello.key_id).cloned();
+        let good = key.as_ref().filter(|key| key.is_good(now_ns()));
+        let macs = challenged.prove(proof, good.map(|key| &key.verifier), &self.nobody);
+        if let (Some(key), Some(macs)) = (good, macs) {
+            let signature = self.settings.gateway.identity.as_ref().and_then(|it| challenged.sign(it));
+            return Ok(LoggedOn { hello: *hello, key: Arc::clone(key), macs, signature });
+        }
+        let reason = match (&key, good) {
+            (None, _) => "there is no such key",
+            (Some(_), None) => "the key is revoked or has expired",
+            (Some(_), Some(_)) => "the proof is wrong",
+        };
+        let blocked = self.failures.borrow_mut().failed(address, Instant::now());
+        self.log(|suppressed| {
+            tracing::warn!(key = ?hello.key_id.as_str(), %address, reason, blocked, suppressed, "logon failed");
+        });
+        Err(Code::LogonFailed.into())
+    }
+
+    /// Refuses, counts, and closes.
+    pub(super) async fn turn_away(&self, connection: Connection, end: End) {
+        let End::Refused(goodbye) = end else { return };
+        Metrics::code(&self.metrics.door_refused, goodbye.code);
+        let address = connection.address;
+        if goodbye.code != Code::LogonFailed {
+            self.log(|suppressed| {
+                tracing::info!(%address, code = %goodbye.code, suppressed, "connection refused");
+            });
+        }
+        // Whoever floods the door with connections is not waited for.
+        let lingers = self.lingering.get() < self.settings.sessions.unauthenticated_max;
+        self.lingering.set(self.lingering.get() + 1);
+        connection.refuse(goodbye, lingers).await;
+        self.lingering.set(self.lingering.get() - 1);
+    }
+
+    fn count_waiting(&self) {
+        self.metrics.door_waiting.set(self.waiting.borrow().len() as u64);
+    }
+
+    /// Writes a log line that outsiders can cause, unless there were too many; it is given the count of those
+    /// that were not written.
+    pub(super) fn log(&self, line: impl FnOnce(u64)) {
+        let suppressed = self.quiet.borrow_mut().line(Instant::now());
+        if let Some(suppressed) = suppressed {
+            line(suppressed);
+        }
+    }
+
+    /// True while sessions of `key` may stand.
+    pub(super) fn is_current(&self, key: &Key) -> bool {
+        key.is_good(now_ns())
+            && self.keys.borrow().get(&key.grant.key_id).is_some_and(|present| present.continues(key))
+    }
+
+    /// Takes what the hot thread says, until it is gone.
+    async fn listen_to_hot(self: Rc<Self>, mut lane: Receiver<FromHot>, bell: DoorBell) {
+        loop {
+            // Asked before the lane is emptied: what was sent before the end is taken.
+            let abandoned = lane.is_abandoned();
+            while let Some(message) = lane.receive() {
+                self.hear(message);
+            }
+            if abandoned {
+                return;
+            }
+            bell.bell.sleeping(true);
+            if lane.is_empty() {
+                // The end of the hot thread rings no bell.
+                let _ = tokio::time::timeout(Duration::from_millis(100), bell.notify.notified()).await;
+            }
+            bell.bell.sleeping(false);
+        }
+    }
+
+    fn hear(self: &Rc<Self>, message: FromHot) {
+        match message {
+            FromHot::Ended { session_id, client, code, remains } => {
+                drop(remains);
+                self.sessions.borrow_mut().end(session_id);
+                let client = self.client_name(client);
+                let code = code.map_or("the client's own goodbye", Code::name);
+                tracing::info!(session_id, client, code, "session ended");
+            }
+            FromHot::Behind(handover) => {
+                tokio::task::spawn_local(Rc::clone(self).catch_up(handover));
+            }
+            FromHot::Digest { hash, sequence } => {
+                let digest = Digest { hash, sequence };
+                for asked in self.digests.borrow_mut().drain(..) {
+                    // Whoever asked may have given up waiting.
+                    let _ = asked.send(digest);
+                }
+            }
+            FromHot::Notice(text) => tracing::warn!("{text}"),
+        }
+    }
+
+    pub(super) fn client_name(&self, client: u16) -> &str {
+        self.settings.clients.get(usize::from(client)).map_or("?", |client| client.name.as_str())
+    }
+
+    /// Looks at the keys' file and at their expiry, again and again.
+    async fn watch(self: Rc<Self>) {
+        // The file may have changed between its first reading and now: no stamp yet, so it is read once more.
+        let mut stamp = None;
+        let mut seen_ns = now_ns();
+        let mut interval = tokio::time::interval(WATCH_INTERVAL);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            let now = now_ns().max(seen_ns);
+            let expired = self.keys.borrow().expired_between(seen_ns, now);
+            seen_ns = now;
+            for key_id in expired {
+                tracing::info!(key = %key_id, "key expired");
+                self.hot.borrow_mut().end_key(key_id);
+            }
+            self.hot.borrow_mut().flush();
+            let blocked = self.failures.borrow().blocked_addresses(Instant::now());
+            self.metrics.door_blocked_addresses.set(blocked as u64);
+
+            let found = self.stamp().await;
+            if found.is_some() && found != stamp {
+                // Noted before the file is read: a change meanwhile is seen at the next look.
+                stamp = self.settled(found).await;
+                self.reload().await;
+            }
+        }
+    }
+
+    async fn stamp(&self) -> Option<Stamp> {
+        let settings = Arc::clone(&self.settings);
+        let stamp = tokio::task::spawn_blocking(move || Stamp::of(&settings.gateway.keys_file));
+        stamp.await.ok().flatten()
+    }
+
+    /// The file's stamp once it has stood still for a moment: whoever writes it in place first empties it, and an
+    /// empty file would end every session.
+    async fn settled(&self, mut stamp: Option<Stamp>) -> Option<Stamp> {
+        for _ in 0..SETTLE_LOOKS_MAX {
+            tokio::time::sleep(SETTLE_INTERVAL).await;
+            let found = self.stamp().await;
+            if found == stamp {
+                break;
+            }
+            stamp = found;
+        }
+        stamp
+    }
+
+    async fn reload(&self) {
+        let settings = Arc::clone(&self.settings);
+        let Ok(loaded) = tokio::task::spawn_blocking(move || KeyTable::load(&settings)).await else { return };
+        let next = match loaded {
+            Ok(next) => Arc::new(next),
+            Err(errors) => {
+                self.metrics.door_keys_errors.add(1);
+                tracing::error!(%errors, "the keys file is not valid: the keys stay as they were");
+                return;
+            }
+        };
+        let before = std::mem::replace(&mut *self.keys.borrow_mut(), Arc::clone(&next));
+        let ended = before.ended_by(&next);
+        if ended.is_empty() && before.len() == next.len() {
+            return;
+        }
+        self.metrics.door_keys.set(next.len() as u64);
+        self.metrics.door_keys_reloads.add(1);
+        for key_id in &ended {
+            tracing::info!(key = %key_id, "key changed or revoked: its sessions end");
+            self.hot.borrow_mut().end_key(*key_id);
+        }
+        tracing::info!(keys = next.len(), ended = ended.len(), "keys reloaded");
+    }
+}
+
+fn body<T: tollgate_protocol::wire::Wire>(frame: &[u8]) -> Result<T, Code> {
+    Frame::split(frame)?.map_or(Err(Code::FrameBody), |frame| frame.body())
+}
