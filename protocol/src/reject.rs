@@ -158,9 +158,9 @@ codes! {
     RateLimitExceeded = 504, "RATE_LIMIT_EXCEEDED";
     /// More orders in a minute, an hour or a day than allowed.
     OrderCountExceedsLimit = 505, "ORDER_COUNT_EXCEEDS_LIMIT";
-    /// Today's loss has reached its limit: entries are refused until the daily reset.
+    /// Today's loss has reached its limit: entries are rejected until the daily reset.
     DailyLossExceeded = 506, "DAILY_LOSS_EXCEEDED";
-    /// The fall from the day's best result has reached its limit: entries are refused until the daily reset.
+    /// The fall from the day's best result has reached its limit: entries are rejected until the daily reset.
     DrawdownExceeded = 507, "DRAWDOWN_EXCEEDED";
     /// The order would trade with one of the account's own.
     SelfTrade = 508, "SELF_TRADE";
@@ -196,7 +196,7 @@ codes! {
     VenueDown = 800, "VENUE_DOWN";
     /// The venue's state is being reconciled.
     StreamReconciling = 801, "STREAM_RECONCILING";
-    /// The venue refused; its own words are in the report.
+    /// The venue rejected the order; its own words are in the report.
     VenueRejected = 802, "VENUE_REJECTED";
     /// The order never reached the venue: it was asked and does not know it.
     VenueNeverReached = 803, "VENUE_NEVER_REACHED";

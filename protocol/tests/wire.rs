@@ -6,31 +6,32 @@ mod support;
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
 use support::session::{self, Example};
 use support::{bless, compare_with_file, counting, hex, path, unhex, variants};
-use tollgate_protocol::answer::Answer;
 use tollgate_protocol::client::{ClientSession, Incoming, LogonRequest, SessionError};
 use tollgate_protocol::command::Command;
-use tollgate_protocol::event::{Event, EventBody, ReportKind};
+use tollgate_protocol::event::{EventBody, ReportKind};
 use tollgate_protocol::frame::{BODY_BYTES_MAX, FRAME_BYTES_MAX, Frame};
-use tollgate_protocol::logon::{
-    Challenge, Credential, Goodbye, Hello, Proof, Secret, Verifier, Welcome, public_key, verify_gateway,
-};
+use tollgate_protocol::logon::{Credential, Proof, Secret, Verifier, Welcome, public_key, verify_gateway};
 use tollgate_protocol::mac::MacAlgorithm;
 use tollgate_protocol::reject::Code;
 
 const WIRE: &str = "WIRE.md";
+const EXAMPLES: &str = "EXAMPLES.md";
 
 fn wire() -> String {
     std::fs::read_to_string(path(WIRE)).unwrap()
+}
+
+fn examples() -> String {
+    std::fs::read_to_string(path(EXAMPLES)).unwrap()
 }
 
 /// The text between `<!-- name -->` and the next `<!-- end -->`.
 fn marked<'a>(text: &'a str, name: &str) -> (usize, &'a str) {
     let start_mark = format!("<!-- {name} -->\n");
     let start =
-        text.find(&start_mark).unwrap_or_else(|| panic!("{WIRE} has no mark {name}")) + start_mark.len();
+        text.find(&start_mark).unwrap_or_else(|| panic!("there is no mark {name}")) + start_mark.len();
     let end = text[start..].find("<!-- end -->").unwrap();
     (start, &text[start..start + end])
 }
@@ -47,6 +48,18 @@ fn written(example: &Example) -> String {
     out + "\n"
 }
 
+/// The frames of a first order, whole, in lines that fit a page.
+fn quick_start(example: &Example) -> String {
+    const LINE_BYTES: usize = 50;
+    let mut out = "\n```text\n".to_owned();
+    for number in 1..=7 {
+        let block = example.block(&format!("frame.{number}"));
+        writeln!(out, "{}", block.title.trim_matches('*')).unwrap();
+        block.bytes().chunks(LINE_BYTES).for_each(|line| writeln!(out, "  {}", hex(line)).unwrap());
+    }
+    out + "```\n\n"
+}
+
 fn codes() -> String {
     let mut out = "\nNumber | Name | Meaning\n------:|------|--------\n".to_owned();
     for code in Code::ALL {
@@ -55,130 +68,24 @@ fn codes() -> String {
     out + "\n"
 }
 
-#[test]
-fn generated_parts_are_what_the_code_makes() {
-    let mut expected = wire();
-    let parts = [
-        ("codes", codes()),
-        ("hmac session", written(&session::hmac_session())),
-        ("ed25519 logon", written(&session::ed25519_logon())),
-    ];
+fn check_generated(file: &str, parts: &[(&str, String)]) {
+    let mut expected = std::fs::read_to_string(path(file)).unwrap();
     for (name, part) in parts {
         let (start, old) = marked(&expected, name);
         let range = start..start + old.len();
-        expected.replace_range(range, &part);
+        expected.replace_range(range, part);
     }
-    compare_with_file(WIRE, &expected);
-}
-
-/// The last section with this title, up to the next title.
-fn section<'a>(text: &'a str, title: &str) -> &'a str {
-    let sections = text.split("\n## ").flat_map(|chapter| chapter.split("\n### "));
-    let found = sections.filter(|section| section.starts_with(&format!("{title}\n"))).last();
-    found.unwrap_or_else(|| panic!("{WIRE} has no section {title}"))
-}
-
-/// The rows of the table of the section with this title: number and variant.
-fn table(text: &str, title: &str) -> Vec<(u8, String)> {
-    let row = |line: &str| {
-        let (number, rest) = line.split_once(" | ")?;
-        Some((number.parse().ok()?, rest.split('`').nth(1)?.to_owned()))
-    };
-    section(text, title).lines().filter_map(row).collect()
-}
-
-fn check_enum<T: Serialize>(text: &str, title: &str, values: &[T]) {
-    let expected: Vec<(u8, String)> = values
-        .iter()
-        .map(|value| {
-            let json = serde_json::to_string(value).unwrap();
-            let name =
-                json.chars().skip_while(|c| !c.is_alphabetic()).take_while(|c| c.is_alphanumeric()).collect();
-            (postcard::to_allocvec(value).unwrap()[0], name)
-        })
-        .collect();
-    assert_eq!(
-        table(text, title),
-        expected,
-        "the table of {title} in {WIRE} (left) is not the code's (right)"
-    );
+    compare_with_file(file, &expected);
 }
 
 #[test]
-fn tables_of_variants_are_the_codes() {
-    let text = if bless() { return } else { wire() };
-    check_enum(&text, "4. MAC", &variants::mac_algorithms());
-    check_enum(&text, "Proof", &variants::proofs());
-    check_enum(&text, "Action", &variants::actions());
-    check_enum(&text, "Side", &variants::sides());
-    check_enum(&text, "OrderType", &variants::order_types());
-    check_enum(&text, "TimeInForce", &variants::times_in_force());
-    check_enum(&text, "Target", &variants::targets());
-    check_enum(&text, "HaltScope", &variants::halt_scopes());
-    check_enum(&text, "TradingState", &variants::trading_states());
-    check_enum(&text, "Query", &variants::queries());
-    check_enum(&text, "EventBody", &variants::event_bodies());
-    check_enum(&text, "Durability", &variants::durabilities());
-    check_enum(&text, "Owner", &variants::owners());
-    check_enum(&text, "ReportKind", &variants::report_kinds());
-    check_enum(&text, "AnswerBody", &variants::answer_bodies());
-    check_enum(&text, "OrderStatus", &variants::statuses());
-}
-
-/// The names of a struct's fields in the order in which they are encoded.
-fn field_names<T: Serialize>(value: &T) -> Vec<String> {
-    let json = serde_json::to_string(value).unwrap();
-    let (mut names, mut depth, mut expects_name) = (Vec::new(), 0, false);
-    for piece in json.split_inclusive(['{', '}', '[', ']', ',', ':']) {
-        if depth == 1 && expects_name && piece.ends_with(':') {
-            names.push(piece.trim_matches(['"', ':']).to_owned());
-        }
-        expects_name = piece.ends_with(['{', ',']);
-        depth += i32::from(piece.ends_with(['{', '['])) - i32::from(piece.ends_with(['}', ']']));
-    }
-    names
-}
-
-fn check_struct<T: Serialize>(text: &str, title: &str, value: &T) {
-    let rows = section(text, title).lines().filter_map(|line| line.strip_prefix('`')?.split_once("` | "));
-    let rows: Vec<String> = rows.map(|(name, _)| name.to_owned()).collect();
-    assert_eq!(rows, field_names(value), "the table of {title} in {WIRE} (left) is not the code's (right)");
-}
-
-#[test]
-fn tables_of_fields_are_the_codes() {
-    let text = wire();
-    let example = session::hmac_session();
-    let body = |number: u8, has_mac| {
-        let frame = example.block(&format!("frame.{number}")).bytes();
-        session::body_of(&frame, has_mac).to_vec()
-    };
-    check_struct(&text, "Hello", &postcard::from_bytes::<Hello>(&body(1, false)).unwrap());
-    check_struct(&text, "Challenge", &postcard::from_bytes::<Challenge>(&body(2, false)).unwrap());
-    check_struct(&text, "Welcome", &postcard::from_bytes::<Welcome>(&body(4, true)).unwrap());
-    check_struct(&text, "Command", &postcard::from_bytes::<Command>(&body(5, true)).unwrap());
-    check_struct(&text, "Event", &postcard::from_bytes::<Event>(&body(6, true)).unwrap());
-    check_struct(&text, "Answer", &postcard::from_bytes::<Answer>(&body(9, true)).unwrap());
-    check_struct(&text, "Goodbye", &postcard::from_bytes::<Goodbye>(&body(11, true)).unwrap());
-    check_struct(&text, "Decimal", &variants::decimal("1.5"));
-    check_struct(&text, "NewOrder", &variants::limit_order());
-    check_struct(&text, "Replace", &variants::replace());
-    check_struct(&text, "Close", &variants::close());
-    check_struct(&text, "Scope", &variants::scope_one());
-    check_struct(&text, "Halt", &variants::halt(variants::halt_scopes()[0], variants::trading_states()[2]));
-    check_struct(&text, "Resume", &variants::resume());
-    check_struct(&text, "Acknowledgement", &variants::acknowledgement(variants::durabilities()[0]));
-    let reject = variants::reject(variants::owners()[0]);
-    let command_id = tollgate_protocol::CommandId(1);
-    check_struct(&text, "Rejection", &tollgate_protocol::event::Rejection { command_id, reject });
-    check_struct(&text, "Reject", &reject);
-    check_struct(&text, "Report", &variants::report(ReportKind::Cancelled));
-    check_struct(&text, "Fill", &variants::fill());
-    check_struct(&text, "OrderState", &variants::order_state(variants::statuses()[0]));
-    check_struct(&text, "PositionState", &variants::position());
-    check_struct(&text, "AccountState", &variants::account());
-    check_struct(&text, "LimitState", &variants::limit());
-    check_struct(&text, "InstrumentState", &variants::instrument());
+fn generated_parts_are_what_the_code_makes() {
+    check_generated(WIRE, &[("codes", codes()), ("first order", quick_start(&session::hmac_session()))]);
+    let examples = [
+        ("hmac session", written(&session::hmac_session())),
+        ("ed25519 logon", written(&session::ed25519_logon(MacAlgorithm::Blake3))),
+    ];
+    check_generated(EXAMPLES, &examples);
 }
 
 /// Rows `value | type | hex` of the encoding chapter.
@@ -222,7 +129,7 @@ fn examples_of_the_encoding_are_right() {
 /// Blocks of hex as a reader takes them from the document.
 fn block_of_document(text: &str, name: &str) -> Vec<(Vec<u8>, String)> {
     let mark = format!("```text\n# {name}\n");
-    let start = text.find(&mark).unwrap_or_else(|| panic!("{WIRE} has no block {name}")) + mark.len();
+    let start = text.find(&mark).unwrap_or_else(|| panic!("{EXAMPLES} has no block {name}")) + mark.len();
     let block = &text[start..start + text[start..].find("```").unwrap()];
     block
         .lines()
@@ -284,7 +191,7 @@ fn the_client_lives_through_the_session_of_the_document() {
     if bless() {
         return;
     }
-    let text = wire();
+    let text = examples();
     let read = |number: u8| frame_of_document(&text, &format!("hmac.frame.{number}"));
     let (mut session, welcome) = log_on(&text, "hmac", hmac_request(), &random(0xa0, 0)).unwrap();
     assert_eq!((welcome.session_id, welcome.next_event_sequence), (7, 1));
@@ -316,7 +223,7 @@ fn a_replayed_or_reordered_frame_of_the_document_is_refused() {
     if bless() {
         return;
     }
-    let text = wire();
+    let text = examples();
     let read = |number: u8| frame_of_document(&text, &format!("hmac.frame.{number}"));
     let (mut session, _) = log_on(&text, "hmac", hmac_request(), &random(0xa0, 0)).unwrap();
     let skipped = read(7);
@@ -336,7 +243,7 @@ fn the_ed25519_logon_of_the_document_proves_both_sides() {
     if bless() {
         return;
     }
-    let text = wire();
+    let text = examples();
     log_on(&text, "ed25519", ed25519_request(), &random(0xa0, session::CLIENT_EPHEMERAL_FIRST)).unwrap();
 
     let mut mistaken = ed25519_request();

@@ -84,8 +84,8 @@ def from_json(table, value):
 
 
 def hex_blocks():
-    """The worked examples of WIRE.md: name of a block to its pieces of (bytes, label)."""
-    markdown = (PROTOCOL / "WIRE.md").read_text(encoding="utf-8")
+    """The worked examples of EXAMPLES.md: name of a block to its pieces of (bytes, label)."""
+    markdown = (PROTOCOL / "EXAMPLES.md").read_text(encoding="utf-8")
     blocks = {}
     for name, body in re.findall(r"^```text\n# ([\w.]+)\n(.*?)^```", markdown, re.M | re.S):
         lines = [line.split("  ", 1) for line in body.splitlines()]

@@ -172,8 +172,8 @@ _MEANINGS: Dict[int, str] = {
     503: "The reduce-only order would increase or flip the position.",
     504: "More commands in a second than allowed.",
     505: "More orders in a minute, an hour or a day than allowed.",
-    506: "Today's loss has reached its limit: entries are refused until the daily reset.",
-    507: "The fall from the day's best result has reached its limit: entries are refused until the daily reset.",
+    506: "Today's loss has reached its limit: entries are rejected until the daily reset.",
+    507: "The fall from the day's best result has reached its limit: entries are rejected until the daily reset.",
     508: "The order would trade with one of the account's own.",
     509: "There is no reference price young enough for the checks that need one.",
     510: "Outside the instrument's trading hours.",
@@ -188,6 +188,6 @@ _MEANINGS: Dict[int, str] = {
     704: "The gateway is still recovering.",
     800: "The venue is not connected.",
     801: "The venue's state is being reconciled.",
-    802: "The venue refused; its own words are in the report.",
+    802: "The venue rejected the order; its own words are in the report.",
     803: "The order never reached the venue: it was asked and does not know it.",
 }

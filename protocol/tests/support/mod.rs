@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 pub mod session;
+pub mod types;
 pub mod variants;
 
 use std::fmt::Write as _;

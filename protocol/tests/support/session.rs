@@ -116,17 +116,17 @@ pub fn hmac_sha256(key: &[u8], message: &[u8]) -> Vec<u8> {
 }
 
 /// The values between challenge and welcome.
-struct Derived {
-    transcript: Vec<u8>,
-    proof_message: Vec<u8>,
-    gateway_message: Vec<u8>,
-    salt: Vec<u8>,
-    prk: Vec<u8>,
-    client_key: [u8; 32],
-    gateway_key: [u8; 32],
+pub struct Derived {
+    pub transcript: Vec<u8>,
+    pub proof_message: Vec<u8>,
+    pub gateway_message: Vec<u8>,
+    pub salt: Vec<u8>,
+    pub prk: Vec<u8>,
+    pub client_key: [u8; 32],
+    pub gateway_key: [u8; 32],
 }
 
-fn derive(hello: &[u8], challenge: &[u8], salt: Vec<u8>, ikm: &[u8]) -> Derived {
+pub fn derive(hello: &[u8], challenge: &[u8], salt: Vec<u8>, ikm: &[u8]) -> Derived {
     let transcript = digest::digest(&digest::SHA256, &[hello, challenge].concat()).as_ref().to_vec();
     let prk = hmac_sha256(&salt, ikm);
     let expand = |context: &[u8]| {
@@ -325,7 +325,7 @@ pub const CLIENT_SEED_FIRST: u8 = 0x40;
 pub const GATEWAY_SEED_FIRST: u8 = 0x60;
 pub const CLIENT_EPHEMERAL_FIRST: u8 = 0x80;
 
-pub fn ed25519_logon() -> Example {
+pub fn ed25519_logon(mac: MacAlgorithm) -> Example {
     let mut example = Example::new("ed25519");
     let (client, gateway) = (
         Secret::new(counting(CLIENT_SEED_FIRST).to_vec()),
@@ -349,7 +349,7 @@ pub fn ed25519_logon() -> Example {
 
     let hello = Hello {
         key_id: "desk-2".parse().unwrap(),
-        mac: MacAlgorithm::Blake3,
+        mac,
         nonce: counting(0xa0),
         ephemeral: Some(client_ephemeral.public()),
         resume_after: Some(0),
@@ -369,7 +369,7 @@ pub fn ed25519_logon() -> Example {
         (derived.gateway_message[..25].to_vec(), "gateway_context"),
         (shared.expose().to_vec(), "ikm: the X25519 shared secret"),
     ];
-    example.derived(&derived, extra, MacAlgorithm::Blake3);
+    example.derived(&derived, extra, mac);
 
     let transcript = Transcript::new(&hello_frame, &challenge_frame);
     let proof = Credential::Ed25519(client).prove(&transcript).unwrap();
