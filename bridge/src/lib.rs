@@ -3,7 +3,7 @@
 //! A venue runs on its own thread and owns its sockets. It hears [`venue::VenueRequest`]s and says
 //! [`venue::VenueReport`]s, by lanes alone. It knows nothing of clients, risk or the journal.
 
-pub mod feed;
+pub mod binance;
 pub mod lane;
 pub mod paper;
 pub mod venue;

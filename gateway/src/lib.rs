@@ -12,3 +12,4 @@ pub mod recovery;
 pub mod replay;
 #[doc(hidden)]
 pub mod rig;
+pub mod venue_files;

@@ -11,10 +11,10 @@ use tollgate_protocol::instrument::Instrument;
 use tollgate_protocol::text::Remark;
 
 use super::engine::Engine;
+use super::feed::{Feed, FeedError, FeedSettings};
 use super::handle::{Control, PaperHandle, PaperStatistics, Wish};
 use super::ledger::{Ledger, LedgerError};
 use super::settings::{PaperSettings, SettingsError};
-use crate::feed::{Feed, FeedError, FeedSettings};
 use crate::lane::{Bell, Receiver, Sender, lane};
 use crate::venue::{VenuePort, VenueReport, VenueRequest};
 

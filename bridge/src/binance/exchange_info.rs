@@ -2,23 +2,31 @@
 
 use serde_json::Value;
 
-/// Bytes of a file of exchange information.
-pub(crate) const BYTES_MAX: u64 = 64 << 20;
-
 /// Symbols of a file.
 const SYMBOLS_MAX: usize = u16::MAX as usize;
 
-/// What is known of a symbol.
-pub(crate) struct ExchangeSymbol {
-    pub(crate) symbol: String,
+/// A symbol and its rules.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ExchangeSymbol {
+    /// Its name.
+    pub symbol: String,
     /// `TRADING` when it trades.
-    pub(crate) status: String,
-    /// Keys of an `[[instrument]]` table.
-    pub(crate) table: toml::Table,
+    pub status: String,
+    /// Keys of an `[[instrument]]` table and their values, each key once. A rule that is absent or 0 has none.
+    pub rules: Vec<(&'static str, Rule)>,
 }
 
-/// Every symbol of `text`.
-pub(crate) fn parse(text: &str) -> Result<Vec<ExchangeSymbol>, String> {
+/// The value of a rule.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Rule {
+    /// A name, or a decimal as the exchange writes it.
+    Text(String),
+    /// Whether something holds.
+    Flag(bool),
+}
+
+/// Every symbol of `text`, an answer to `exchangeInfo` as served; what is wrong with it otherwise.
+pub fn parse(text: &str) -> Result<Vec<ExchangeSymbol>, String> {
     let document: Value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
     let symbols = document.get("symbols").and_then(Value::as_array);
     let symbols = symbols.ok_or("has no array \"symbols\"")?;
@@ -31,7 +39,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<ExchangeSymbol>, String> {
 fn parse_symbol(index: usize, value: &Value) -> Result<ExchangeSymbol, String> {
     let text = |key: &str| value.get(key).and_then(Value::as_str);
     let symbol = text("symbol").ok_or_else(|| format!("symbols[{index}] has no \"symbol\""))?;
-    let mut rules = Rules { symbol, value, table: toml::Table::new() };
+    let mut rules = Rules { symbol, value, known: Vec::new() };
     rules.put_text("symbol", Some(symbol));
     rules.put_text("base_asset", text("baseAsset"));
     rules.put_text("quote_asset", text("quoteAsset"));
@@ -41,28 +49,35 @@ fn parse_symbol(index: usize, value: &Value) -> Result<ExchangeSymbol, String> {
     }
     rules.put_capabilities();
     let status = text("status").or_else(|| text("contractStatus")).unwrap_or("TRADING");
-    Ok(ExchangeSymbol { symbol: symbol.to_owned(), status: status.to_owned(), table: rules.table })
+    Ok(ExchangeSymbol { symbol: symbol.to_owned(), status: status.to_owned(), rules: rules.known })
 }
 
 struct Rules<'a> {
     symbol: &'a str,
     value: &'a Value,
-    table: toml::Table,
+    known: Vec<(&'static str, Rule)>,
 }
 
 impl Rules<'_> {
-    fn put_text(&mut self, key: &str, text: Option<&str>) {
-        if let Some(text) = text {
-            self.table.insert(key.to_owned(), toml::Value::String(text.to_owned()));
+    fn put(&mut self, key: &'static str, rule: Rule) {
+        match self.known.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, known)) => *known = rule,
+            None => self.known.push((key, rule)),
         }
     }
 
-    fn put_flag(&mut self, key: &str, flag: bool) {
-        self.table.insert(key.to_owned(), toml::Value::Boolean(flag));
+    fn put_text(&mut self, key: &'static str, text: Option<&str>) {
+        if let Some(text) = text {
+            self.put(key, Rule::Text(text.to_owned()));
+        }
+    }
+
+    fn put_flag(&mut self, key: &'static str, flag: bool) {
+        self.put(key, Rule::Flag(flag));
     }
 
     /// A decimal as it stands in the filter. One that is 0 or absent is no rule.
-    fn put_decimal(&mut self, key: &str, filter: &Value, field: &str) -> Result<(), String> {
+    fn put_decimal(&mut self, key: &'static str, filter: &Value, field: &str) -> Result<(), String> {
         let text = match filter.get(field) {
             None => return Ok(()),
             Some(Value::String(text)) => text.clone(),
@@ -73,7 +88,7 @@ impl Rules<'_> {
         };
         let zero = text.bytes().all(|byte| matches!(byte, b'0' | b'.'));
         if !zero {
-            self.table.insert(key.to_owned(), toml::Value::String(text));
+            self.put(key, Rule::Text(text));
         }
         Ok(())
     }
@@ -140,10 +155,10 @@ impl Rules<'_> {
     }
 
     /// Where the increment's rule is switched off, the number of digits is the increment.
-    fn put_precision(&mut self, key: &str, fields: &[&str]) {
+    fn put_precision(&mut self, key: &'static str, fields: &[&str]) {
         let digits = fields.iter().find_map(|field| self.value.get(*field).and_then(Value::as_u64));
         let Some(digits) = digits.filter(|digits| *digits <= 18) else { return };
-        if !self.table.contains_key(key) {
+        if self.known.iter().all(|(known, _)| *known != key) {
             let increment = tollgate_protocol::Decimal::new(1, digits as u8);
             self.put_text(key, Some(&increment.to_string()));
         }
@@ -165,4 +180,41 @@ impl Rules<'_> {
 
 fn flag(filter: &Value, field: &str, default: bool) -> bool {
     filter.get(field).and_then(Value::as_bool).unwrap_or(default)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const INFO: &str = include_str!("../../tests/data/exchange-info.json");
+
+    fn rule<'a>(symbol: &'a ExchangeSymbol, key: &str) -> Option<&'a Rule> {
+        symbol.rules.iter().find(|(known, _)| *known == key).map(|(_, rule)| rule)
+    }
+
+    #[test]
+    fn every_symbol_is_read_with_its_state_and_each_rule_once() {
+        let symbols = parse(INFO).unwrap();
+        let states: Vec<_> = symbols.iter().map(|it| (it.symbol.as_str(), it.status.as_str())).collect();
+        let trading = "TRADING";
+        let expected =
+            [("AAAUSDT", trading), ("BBBUSDT", trading), ("CCCUSDT", trading), ("DDDUSDT", "BREAK")];
+        assert_eq!(states, expected);
+        assert_eq!(rule(&symbols[0], "tick"), Some(&Rule::Text("0.01000000".to_owned())));
+        assert_eq!(rule(&symbols[0], "hedging"), Some(&Rule::Flag(false)));
+        assert_eq!(rule(&symbols[1], "min_price"), None, "0 is no rule");
+        for symbol in &symbols {
+            for (at, (key, _)) in symbol.rules.iter().enumerate() {
+                assert!(symbol.rules[..at].iter().all(|(earlier, _)| earlier != key), "{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_exchange_information_is_told() {
+        assert!(parse("").unwrap_err().contains("not JSON"));
+        assert!(parse("{}").unwrap_err().contains("has no array"));
+        assert!(parse(r#"{"symbols":[{}]}"#).unwrap_err().contains("symbols[0]"));
+    }
 }
