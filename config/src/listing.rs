@@ -9,6 +9,8 @@ pub struct ListedSymbol {
     pub status: String,
     /// Keys of an `[[instrument]]` table.
     pub table: toml::Table,
+    /// Names of its rules that nothing here knows: only the exchange holds them.
+    pub unknown_rules: Vec<String>,
 }
 
 /// An exchange whose rule files settings may name.

@@ -452,6 +452,7 @@ fn read_exchange_info(section: &Section<'_>, venue: &VenueRead) -> Vec<ListedSym
     };
     let Some(picked) = &venue.symbols else {
         found.retain(|symbol| symbol.status == "TRADING");
+        warn_of_unknown_rules(section, path, &found);
         return found;
     };
     let known: Vec<String> = found.iter().map(|symbol| symbol.symbol.clone()).collect();
@@ -467,5 +468,34 @@ fn read_exchange_info(section: &Section<'_>, venue: &VenueRead) -> Vec<ListedSym
         index += 1;
         positions.contains(&((index - 1) as u16))
     });
+    warn_of_unknown_rules(section, path, &found);
     found
+}
+
+/// Names the rules that only the exchange holds, and of which symbols they are.
+fn warn_of_unknown_rules(section: &Section<'_>, path: &Path, symbols: &[ListedSymbol]) {
+    let mut of: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for symbol in symbols {
+        for rule in &symbol.unknown_rules {
+            of.entry(rule).or_default().push(&symbol.symbol);
+        }
+    }
+    if of.is_empty() {
+        return;
+    }
+    let listed: Vec<String> =
+        of.iter().map(|(rule, symbols)| format!("{rule} of {}", first_few(symbols))).collect();
+    let problem = format!("{} has rules that are not known here: {}", path.display(), listed.join("; "));
+    let advice = "only the exchange holds them, and refuses what they forbid: compare with its documentation";
+    section.warn("exchange_info", &problem, advice);
+}
+
+/// Some names, and how many there are besides.
+fn first_few(names: &[&str]) -> String {
+    const SHOWN: usize = 5;
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }

@@ -34,7 +34,12 @@ impl Files for Names {
         let symbol = |name: &str| {
             let mut table: toml::Table = table.parse().unwrap();
             table.insert("symbol".to_owned(), toml::Value::String(name.to_owned()));
-            ListedSymbol { symbol: name.to_owned(), status: "TRADING".to_owned(), table }
+            ListedSymbol {
+                symbol: name.to_owned(),
+                status: "TRADING".to_owned(),
+                table,
+                unknown_rules: vec!["ODD".to_owned()],
+            }
         };
         Ok(text.lines().map(symbol).collect())
     }
@@ -45,6 +50,10 @@ fn the_form_is_known_to_whoever_loads() {
     let settings = Settings::parse_with(TEXT, Path::new("/"), &|_| None, &Names).unwrap();
     let symbols: Vec<_> = settings.instruments.iter().map(|it| it.instrument.symbol.as_str()).collect();
     assert_eq!(symbols, ["AAA"]);
+    let warnings: Vec<String> = settings.warnings.iter().map(ToString::to_string).collect();
+    let expected = "venue[0].exchange_info = \"rules\": /rules has rules that are not known here: ODD of AAA; only the \
+                    exchange holds them, and refuses what they forbid: compare with its documentation";
+    assert!(warnings.iter().any(|warning| warning.ends_with(expected)), "{warnings:?}");
 }
 
 #[test]

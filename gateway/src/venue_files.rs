@@ -28,5 +28,6 @@ fn listed(symbol: exchange_info::ExchangeSymbol) -> ListedSymbol {
         Rule::Flag(flag) => toml::Value::Boolean(flag),
     };
     let table = symbol.rules.into_iter().map(|(key, rule)| (key.to_owned(), value(rule))).collect();
-    ListedSymbol { symbol: symbol.symbol, status: symbol.status, table }
+    let unknown_rules = symbol.unknown_filters;
+    ListedSymbol { symbol: symbol.symbol, status: symbol.status, table, unknown_rules }
 }

@@ -1,9 +1,25 @@
 //! Binance's exchange information, as served for spot and for USD-M futures, in the words of `[[instrument]]`.
 
 use serde_json::Value;
+use tollgate_protocol::Decimal;
 
 /// Symbols of a file.
 const SYMBOLS_MAX: usize = u16::MAX as usize;
+
+/// Filters that count orders, positions and assets, or are of orders that are never sent from here: the exchange holds
+/// them, and its refusal is reported.
+const HELD_BY_EXCHANGE: [&str; 10] = [
+    "ICEBERG_PARTS",
+    "MAX_ASSET",
+    "MAX_NUM_ALGO_ORDERS",
+    "MAX_NUM_ICEBERG_ORDERS",
+    "MAX_NUM_ORDER_AMENDS",
+    "MAX_NUM_ORDER_LISTS",
+    "MAX_NUM_ORDERS",
+    "MAX_POSITION",
+    "TRAILING_DELTA",
+    "EXCHANGE_MAX_NUM_ORDERS",
+];
 
 /// A symbol and its rules.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -14,6 +30,8 @@ pub struct ExchangeSymbol {
     pub status: String,
     /// Keys of an `[[instrument]]` table and their values, each key once. A rule that is absent or 0 has none.
     pub rules: Vec<(&'static str, Rule)>,
+    /// Names of filters that are not known here, each once: only the exchange holds them.
+    pub unknown_filters: Vec<String>,
 }
 
 /// The value of a rule.
@@ -39,7 +57,7 @@ pub fn parse(text: &str) -> Result<Vec<ExchangeSymbol>, String> {
 fn parse_symbol(index: usize, value: &Value) -> Result<ExchangeSymbol, String> {
     let text = |key: &str| value.get(key).and_then(Value::as_str);
     let symbol = text("symbol").ok_or_else(|| format!("symbols[{index}] has no \"symbol\""))?;
-    let mut rules = Rules { symbol, value, known: Vec::new() };
+    let mut rules = Rules { symbol, value, known: Vec::new(), unknown_filters: Vec::new() };
     rules.put_text("symbol", Some(symbol));
     rules.put_text("base_asset", text("baseAsset"));
     rules.put_text("quote_asset", text("quoteAsset"));
@@ -49,13 +67,26 @@ fn parse_symbol(index: usize, value: &Value) -> Result<ExchangeSymbol, String> {
     }
     rules.put_capabilities();
     let status = text("status").or_else(|| text("contractStatus")).unwrap_or("TRADING");
-    Ok(ExchangeSymbol { symbol: symbol.to_owned(), status: status.to_owned(), rules: rules.known })
+    Ok(ExchangeSymbol {
+        symbol: symbol.to_owned(),
+        status: status.to_owned(),
+        rules: rules.known,
+        unknown_filters: rules.unknown_filters,
+    })
 }
 
 struct Rules<'a> {
     symbol: &'a str,
     value: &'a Value,
     known: Vec<(&'static str, Rule)>,
+    unknown_filters: Vec<String>,
+}
+
+/// Which of two bounds is the stricter.
+#[derive(Clone, Copy, PartialEq)]
+enum Stricter {
+    Higher,
+    Lower,
 }
 
 impl Rules<'_> {
@@ -78,8 +109,16 @@ impl Rules<'_> {
 
     /// A decimal as it stands in the filter. One that is 0 or absent is no rule.
     fn put_decimal(&mut self, key: &'static str, filter: &Value, field: &str) -> Result<(), String> {
+        if let Some(text) = self.decimal(filter, field)? {
+            self.put(key, Rule::Text(text));
+        }
+        Ok(())
+    }
+
+    /// The text of a decimal; `None` when it is 0 or absent.
+    fn decimal(&self, filter: &Value, field: &str) -> Result<Option<String>, String> {
         let text = match filter.get(field) {
-            None => return Ok(()),
+            None => return Ok(None),
             Some(Value::String(text)) => text.clone(),
             Some(Value::Number(number)) if number.is_i64() => number.to_string(),
             Some(other) => {
@@ -87,9 +126,42 @@ impl Rules<'_> {
             }
         };
         let zero = text.bytes().all(|byte| matches!(byte, b'0' | b'.'));
-        if !zero {
-            self.put(key, Rule::Text(text));
+        Ok(Some(text).filter(|_| !zero))
+    }
+
+    /// A bound of the notional, and whether it holds for market orders. A symbol may have both `NOTIONAL` and
+    /// `MIN_NOTIONAL`, and an order must pass both: the stricter bound stands, and holds for market orders as soon as
+    /// one of the two does.
+    fn put_notional(
+        &mut self,
+        (key, market_key): (&'static str, &'static str),
+        stricter: Stricter,
+        bound: Option<String>,
+        for_market: bool,
+    ) {
+        let Some(bound) = bound else { return };
+        let stands = |key| self.known.iter().find(|(known, _)| *known == key).map(|(_, rule)| rule.clone());
+        let earlier_for_market = stands(market_key) == Some(Rule::Flag(true));
+        let value = |text: &str| text.parse::<Decimal>().ok().and_then(Decimal::to_attos);
+        let is_stricter = match stands(key) {
+            Some(Rule::Text(earlier)) => match (value(&earlier), value(&bound)) {
+                (Some(earlier), Some(bound)) if stricter == Stricter::Higher => bound > earlier,
+                (Some(earlier), Some(bound)) => bound < earlier,
+                // What is no number stands, so that whoever reads the rules says so.
+                (earlier, _) => earlier.is_some(),
+            },
+            _ => true,
+        };
+        if is_stricter {
+            self.put(key, Rule::Text(bound));
         }
+        self.put_flag(market_key, for_market || earlier_for_market);
+    }
+
+    fn put_max_notional(&mut self, filter: &Value) -> Result<(), String> {
+        let bound = self.decimal(filter, "maxNotional")?;
+        let keys = ("max_notional", "max_notional_for_market");
+        self.put_notional(keys, Stricter::Lower, bound, flag(filter, "applyMaxToMarket", true));
         Ok(())
     }
 
@@ -112,12 +184,15 @@ impl Rules<'_> {
                 self.put_decimal("market_min_quantity", filter, "minQty")?;
                 self.put_decimal("market_max_quantity", filter, "maxQty")
             }
-            "MIN_NOTIONAL" => self.put_min_notional(filter),
+            // USD-M names the bound differently, holds it for market orders too, and lets reduce-only orders pass.
+            "MIN_NOTIONAL" if filter.get("notional").is_some() => {
+                self.put_flag("notional_exempts_reduce_only", true);
+                self.put_min_notional(filter, "notional", "applyToMarket")
+            }
+            "MIN_NOTIONAL" => self.put_min_notional(filter, "minNotional", "applyToMarket"),
             "NOTIONAL" => {
-                self.put_flag("min_notional_for_market", flag(filter, "applyMinToMarket", true));
-                self.put_flag("max_notional_for_market", flag(filter, "applyMaxToMarket", true));
-                self.put_decimal("min_notional", filter, "minNotional")?;
-                self.put_decimal("max_notional", filter, "maxNotional")
+                self.put_min_notional(filter, "minNotional", "applyMinToMarket")?;
+                self.put_max_notional(filter)
             }
             "PERCENT_PRICE" => self.put_percent_price(filter),
             "PERCENT_PRICE_BY_SIDE" => {
@@ -126,21 +201,22 @@ impl Rules<'_> {
                 self.put_decimal("percent_sell_up", filter, "askMultiplierUp")?;
                 self.put_decimal("percent_sell_down", filter, "askMultiplierDown")
             }
-            // Counts of orders and positions are the venue's to hold: it refuses, and the refusal is reported.
-            _ => Ok(()),
+            kind if HELD_BY_EXCHANGE.contains(&kind) => Ok(()),
+            kind => {
+                let name = if kind.is_empty() { "a filter without filterType" } else { kind };
+                if !self.unknown_filters.iter().any(|known| known == name) {
+                    self.unknown_filters.push(name.to_owned());
+                }
+                Ok(())
+            }
         }
     }
 
-    /// Spot says `minNotional`; USD-M says `notional`, holds it against the mark price for market orders too, and
-    /// lets reduce-only orders pass.
-    fn put_min_notional(&mut self, filter: &Value) -> Result<(), String> {
-        if filter.get("notional").is_some() {
-            self.put_flag("notional_exempts_reduce_only", true);
-            self.put_flag("min_notional_for_market", true);
-            return self.put_decimal("min_notional", filter, "notional");
-        }
-        self.put_flag("min_notional_for_market", flag(filter, "applyToMarket", true));
-        self.put_decimal("min_notional", filter, "minNotional")
+    fn put_min_notional(&mut self, filter: &Value, field: &str, market: &str) -> Result<(), String> {
+        let bound = self.decimal(filter, field)?;
+        let keys = ("min_notional", "min_notional_for_market");
+        self.put_notional(keys, Stricter::Higher, bound, flag(filter, market, true));
+        Ok(())
     }
 
     /// On spot both bounds hold for both sides; on USD-M a buy has only an upper bound, a sell only a lower one.
@@ -159,7 +235,7 @@ impl Rules<'_> {
         let digits = fields.iter().find_map(|field| self.value.get(*field).and_then(Value::as_u64));
         let Some(digits) = digits.filter(|digits| *digits <= 18) else { return };
         if self.known.iter().all(|(known, _)| *known != key) {
-            let increment = tollgate_protocol::Decimal::new(1, digits as u8);
+            let increment = Decimal::new(1, digits as u8);
             self.put_text(key, Some(&increment.to_string()));
         }
     }
@@ -209,6 +285,54 @@ mod tests {
                 assert!(symbol.rules[..at].iter().all(|(earlier, _)| earlier != key), "{key}");
             }
         }
+    }
+
+    fn of_filters(filters: &str) -> ExchangeSymbol {
+        parse(&format!(r#"{{"symbols":[{{"symbol":"X","filters":[{filters}]}}]}}"#)).unwrap().remove(0)
+    }
+
+    #[test]
+    fn both_notional_filters_hold_whichever_comes_last() {
+        let one = r#"{"filterType":"MIN_NOTIONAL","minNotional":"10.0","applyToMarket":false}"#;
+        let other = r#"{"filterType":"NOTIONAL","minNotional":"5","applyMinToMarket":true,"maxNotional":"900","applyMaxToMarket":false}"#;
+        for filters in [format!("{one},{other}"), format!("{other},{one}")] {
+            let symbol = of_filters(&filters);
+            assert_eq!(rule(&symbol, "min_notional"), Some(&Rule::Text("10.0".to_owned())));
+            assert_eq!(rule(&symbol, "min_notional_for_market"), Some(&Rule::Flag(true)));
+            assert_eq!(rule(&symbol, "max_notional"), Some(&Rule::Text("900".to_owned())));
+            assert_eq!(rule(&symbol, "max_notional_for_market"), Some(&Rule::Flag(false)));
+            assert!(symbol.unknown_filters.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_filter_without_a_bound_says_nothing_of_market_orders() {
+        let symbol = of_filters(
+            r#"{"filterType":"MIN_NOTIONAL","minNotional":"10","applyToMarket":false},
+               {"filterType":"NOTIONAL","minNotional":"0.0","applyMinToMarket":true}"#,
+        );
+        assert_eq!(rule(&symbol, "min_notional"), Some(&Rule::Text("10".to_owned())));
+        assert_eq!(rule(&symbol, "min_notional_for_market"), Some(&Rule::Flag(false)));
+    }
+
+    #[test]
+    fn a_bound_that_is_no_number_is_not_hidden_by_the_other() {
+        let (good, bad) = (
+            r#"{"filterType":"MIN_NOTIONAL","minNotional":"10"}"#,
+            r#"{"filterType":"NOTIONAL","minNotional":"1e3"}"#,
+        );
+        for filters in [format!("{good},{bad}"), format!("{bad},{good}")] {
+            assert_eq!(rule(&of_filters(&filters), "min_notional"), Some(&Rule::Text("1e3".to_owned())));
+        }
+    }
+
+    #[test]
+    fn filters_that_are_not_known_are_named_once() {
+        let symbol = of_filters(
+            r#"{"filterType":"T_PLUS_SELL","endTime":1},{"filterType":"MAX_NUM_ORDERS","limit":5},
+               {"filterType":"T_PLUS_SELL","endTime":2},{"limit":3}"#,
+        );
+        assert_eq!(symbol.unknown_filters, ["T_PLUS_SELL", "a filter without filterType"]);
     }
 
     #[test]
