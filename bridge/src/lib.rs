@@ -3,5 +3,5 @@
 //! A venue runs on its own thread and owns its sockets. It hears requests and says reports, by lanes alone. It knows
 //! nothing of clients, risk or the journal.
 
-pub mod feed;
+pub mod binance;
 pub mod paper;

@@ -11,7 +11,7 @@ use common::instruments;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
-use tollgate_bridge::feed::{Feed, FeedError, FeedSettings, FeedStatistics, Pace, Walk};
+use tollgate_bridge::paper::feed::{Feed, FeedError, FeedSettings, FeedStatistics, Pace, Walk};
 use tollgate_protocol::instrument::InstrumentIndex;
 
 const BTCUSDT: InstrumentIndex = InstrumentIndex(0);

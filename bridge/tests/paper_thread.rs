@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use common::{fill, instruments, limit, market, words};
-use tollgate_bridge::feed::{FeedSettings, Pace, Walk};
+use tollgate_bridge::paper::feed::{FeedSettings, Pace, Walk};
 use tollgate_bridge::paper::{
     LaneCapacities, LedgerEntry, PaperHandle, PaperSettings, StartError, read_ledger, start,
 };

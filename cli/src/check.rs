@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
-use tollgate_config::{ConfigErrors, Settings};
+use tollgate_config::{ConfigErrors, Disk, Settings};
 
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, Tone};
+use tollgate_gateway::venue_files::VenueFiles;
 
 /// Which settings are meant.
 #[derive(Args, Debug)]
@@ -27,7 +28,7 @@ pub(crate) struct CheckArguments {
 
 impl CheckArguments {
     pub(crate) fn run(&self, output: &Output) -> Result<(), Failure> {
-        let settings = match Settings::load(&self.file) {
+        let settings = match read(&self.file) {
             Ok(settings) => settings,
             Err(errors) if output.json => {
                 output.document(&json!({"valid": false, "errors": errors}))?;
@@ -65,7 +66,11 @@ fn counted(count: usize, noun: &str) -> String {
 
 /// Loads settings, or tells every mistake in them.
 pub(crate) fn load(path: &Path) -> Result<Settings, Failure> {
-    Settings::load(path).map_err(|errors| invalid(path, &errors))
+    read(path).map_err(|errors| invalid(path, &errors))
+}
+
+fn read(path: &Path) -> Result<Settings, ConfigErrors> {
+    Settings::load_with(path, &|name| std::env::var(name).ok(), &VenueFiles(Disk))
 }
 
 pub(crate) fn invalid(path: &Path, errors: &ConfigErrors) -> Failure {

@@ -145,7 +145,7 @@ impl KeyRing {
 
     /// Checks all entries against the settings, then writes them.
     fn write(&self) -> Result<(), Failure> {
-        keys::resolve(&self.entries, &self.settings).map_err(|errors| invalid(self.path(), &errors))?;
+        self.settings.resolve_keys(&self.entries).map_err(|errors| invalid(self.path(), &errors))?;
         keys::write(self.path(), &self.entries).map_err(|error| {
             Failure::operating(format_args!("cannot write {}: {error}", self.path().display()))
         })
@@ -206,7 +206,7 @@ impl AddArguments {
         entry.expires_at_ns = self.expires;
         ring.entries.push(entry);
         // Checked first: a file for a key that is refused would be of no use.
-        keys::resolve(&ring.entries, &ring.settings).map_err(|errors| invalid(ring.path(), &errors))?;
+        ring.settings.resolve_keys(&ring.entries).map_err(|errors| invalid(ring.path(), &errors))?;
         let path = ring.client_file(key_id, &self.file)?;
         file.create(&path)
             .map_err(|error| Failure::operating(format_args!("cannot write {}: {error}", path.display())))?;

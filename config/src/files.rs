@@ -5,6 +5,8 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::listing::{Exchange, ListedSymbol};
+
 /// Who may be able to read a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Privacy {
@@ -41,6 +43,13 @@ pub enum FileError {
 pub trait Files {
     /// The whole of a file of at most `limit_bytes` of UTF-8 text.
     fn read(&self, path: &Path, privacy: Privacy, limit_bytes: u64) -> Result<String, FileError>;
+
+    /// The symbols in the text of an exchange's rule file, or what is wrong with it. Venues know these forms and
+    /// settings do not: whoever has the venues says here how theirs are read.
+    fn listing(&self, exchange: Exchange, text: &str) -> Result<Vec<ListedSymbol>, String> {
+        let _ = text;
+        Err(format!("rule files of {} cannot be read by this program", exchange.name()))
+    }
 }
 
 /// The machine's files.

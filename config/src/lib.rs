@@ -13,13 +13,14 @@ pub mod error;
 pub mod files;
 pub mod hours;
 pub mod instrument;
+pub mod key_settings;
 pub mod keys;
 pub mod limits;
+pub mod listing;
 pub mod risk;
 pub mod settings;
 pub mod venue;
 
-mod exchange_info;
 mod expand;
 mod gateway;
 mod reader;
@@ -35,8 +36,10 @@ pub use gateway::{
 };
 pub use hours::TradingHours;
 pub use instrument::InstrumentSettings;
-pub use keys::{KeySettings, Scopes};
+pub use key_settings::KeySettings;
+pub use keys::Scopes;
 pub use limits::OwnerLimits;
+pub use listing::{Exchange, ListedSymbol};
 pub use risk::RiskSettings;
 pub use settings::{DEMO, EXAMPLE, Settings};
 pub use venue::{FeedSettings, PaperFaults, PaperSettings, VenueKind, VenueSettings};

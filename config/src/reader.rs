@@ -62,6 +62,12 @@ impl<'a> Section<'a> {
         self.context.wrong(&self.key_path(key), value.as_deref(), problem, advice);
     }
 
+    /// Notes what can be lived with in `key`'s value.
+    pub(crate) fn warn(&self, key: &str, problem: &str, advice: &str) {
+        let value = self.table.get(key).map(|value| self.shown(key, value));
+        self.context.warn(&self.key_path(key), value.as_deref(), problem, advice);
+    }
+
     fn shown(&self, key: &str, value: &Value) -> String {
         if is_masked(&self.key_path(key)) { String::new() } else { shown(value) }
     }

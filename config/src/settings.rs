@@ -8,7 +8,6 @@ use tollgate_protocol::Text;
 use crate::account::AccountSettings;
 use crate::client::ClientSettings;
 use crate::error::{ConfigError, ConfigErrors};
-use crate::exchange_info::{self, ExchangeSymbol};
 use crate::expand::Environment;
 use crate::files::{Disk, Files, Privacy};
 use crate::gateway::{
@@ -16,7 +15,9 @@ use crate::gateway::{
     SideSettings,
 };
 use crate::instrument::{InstrumentRead, InstrumentSettings};
-use crate::keys::{self, KeySettings};
+use crate::key_settings::{self, KeySettings};
+use crate::keys::{self, Entry};
+use crate::listing::{Exchange, ListedSymbol};
 use crate::reader::{Context, Findings, Secrecy, Section, TEXT_BYTES_MAX};
 use crate::risk::RiskSettings;
 use crate::value::quoted;
@@ -27,6 +28,9 @@ pub const EXAMPLE: &str = include_str!("../example.toml");
 
 /// Settings for a demonstration: eight clients and an operator on a paper venue. Wants `TOLLGATE_DIRECTORY`.
 pub const DEMO: &str = include_str!("../demo.toml");
+
+/// Bytes of an exchange's rule file.
+const LISTING_BYTES_MAX: u64 = 64 << 20;
 
 /// Positions are 16 bits wide.
 const COUNT_MAX: usize = u16::MAX as usize;
@@ -111,11 +115,23 @@ impl Settings {
         };
         // Names that mistakes have kept out of the settings would be missed here.
         if findings.errors.is_empty() {
-            match keys::resolve(&entries, self) {
+            match self.resolve_keys(&entries) {
                 Ok(keys) => self.keys = keys,
                 Err(errors) => findings.errors.extend(errors.into_vec()),
             }
         }
+    }
+
+    /// Resolves the names in `entries`. Every name that is not in these settings, and every key that its client could
+    /// not use, is a mistake.
+    pub fn resolve_keys(&self, entries: &[Entry]) -> Result<Vec<KeySettings>, ConfigErrors> {
+        let known = key_settings::Known {
+            has_identity: self.gateway.identity.is_some(),
+            clients: &self.clients,
+            accounts: &self.accounts,
+            instruments: &self.instruments,
+        };
+        key_settings::resolve(entries, known).map_err(|errors| errors.in_file(&self.gateway.keys_file))
     }
 
     /// Reads settings from a text; relative paths in it start at `base`. Reads the files that the text names, but
@@ -211,7 +227,7 @@ fn read(root: &Section<'_>) -> Settings {
 struct VenueNotes {
     path: String,
     feed_instrument: Option<(String, String)>,
-    exchange: Vec<ExchangeSymbol>,
+    exchange: Vec<ListedSymbol>,
 }
 
 #[derive(Default)]
@@ -422,20 +438,21 @@ impl Lists {
 }
 
 /// The symbols that a venue's exchange information gives: the picked ones, or all that trade.
-fn read_exchange_info(section: &Section<'_>, venue: &VenueRead) -> Vec<ExchangeSymbol> {
+fn read_exchange_info(section: &Section<'_>, venue: &VenueRead) -> Vec<ListedSymbol> {
     let Some(path) = &venue.exchange_info else { return Vec::new() };
-    let text = section.context().files().read(path, Privacy::Public, exchange_info::BYTES_MAX);
-    let parsed = text.map_err(|error| error.to_string()).and_then(|text| exchange_info::parse(&text));
+    let (files, exchange) = (section.context().files(), Exchange::Binance);
+    let text = files.read(path, Privacy::Public, LISTING_BYTES_MAX);
+    let parsed = text.map_err(|error| error.to_string()).and_then(|text| files.listing(exchange, &text));
     let mut found = match parsed {
         Ok(found) => found,
         Err(problem) => {
-            let advice = "give the answer of Binance's exchangeInfo, as served";
-            section.wrong("exchange_info", &format!("{}: {problem}", path.display()), advice);
+            section.wrong("exchange_info", &format!("{}: {problem}", path.display()), exchange.advice());
             return Vec::new();
         }
     };
     let Some(picked) = &venue.symbols else {
         found.retain(|symbol| symbol.status == "TRADING");
+        warn_of_unknown_rules(section, path, &found);
         return found;
     };
     let known: Vec<String> = found.iter().map(|symbol| symbol.symbol.clone()).collect();
@@ -451,5 +468,34 @@ fn read_exchange_info(section: &Section<'_>, venue: &VenueRead) -> Vec<ExchangeS
         index += 1;
         positions.contains(&((index - 1) as u16))
     });
+    warn_of_unknown_rules(section, path, &found);
     found
+}
+
+/// Names the rules that only the exchange holds, and of which symbols they are.
+fn warn_of_unknown_rules(section: &Section<'_>, path: &Path, symbols: &[ListedSymbol]) {
+    let mut of: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for symbol in symbols {
+        for rule in &symbol.unknown_rules {
+            of.entry(rule).or_default().push(&symbol.symbol);
+        }
+    }
+    if of.is_empty() {
+        return;
+    }
+    let listed: Vec<String> =
+        of.iter().map(|(rule, symbols)| format!("{rule} of {}", first_few(symbols))).collect();
+    let problem = format!("{} has rules that are not known here: {}", path.display(), listed.join("; "));
+    let advice = "only the exchange holds them, and refuses what they forbid: compare with its documentation";
+    section.warn("exchange_info", &problem, advice);
+}
+
+/// Some names, and how many there are besides.
+fn first_few(names: &[&str]) -> String {
+    const SHOWN: usize = 5;
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }

@@ -196,7 +196,7 @@ fn names_are_resolved() {
     restricted.symbols = Some(vec![Text::new("ETHUSDT").unwrap()]);
     restricted.created_at_ns = Some(0);
     let revoked = Entry { client: Text::new("operator").unwrap(), revoked_at_ns: Some(1), ..entry("b") };
-    let resolved = keys::resolve(&[restricted, revoked], &settings).unwrap();
+    let resolved = settings.resolve_keys(&[restricted, revoked]).unwrap();
     assert_eq!((resolved[0].client, resolved[1].client), (0, 2));
     assert_eq!(resolved[0].accounts, Some(vec![0]));
     assert_eq!(resolved[0].symbols, Some(vec![1]));
@@ -214,7 +214,7 @@ fn what_the_client_may_not_use_is_refused() {
     wide.accounts = Some(vec![Text::new("hedge").unwrap()]);
     wide.symbols = Some(vec![Text::new("EURUSD").unwrap()]);
     let public = Entry { verifier: Verifier::Ed25519([9; 32]), ..entry("c") };
-    let errors = keys::resolve(&[unknown, wide, public], &settings).map(|_| ()).unwrap_err();
+    let errors = settings.resolve_keys(&[unknown, wide, public]).map(|_| ()).unwrap_err();
     let told: Vec<String> = errors.iter().map(|it| format!("{}: {}", it.key, it.problem)).collect();
     let expected = [
         "key[0].client: there is no client of this name",

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mio::{Poll, Token, Waker};
-use tollgate_bridge::feed::{FeedSettings, Pace, Walk};
+use tollgate_bridge::paper::feed::{FeedSettings, Pace, Walk};
 use tollgate_bridge::paper::{self, Faults, LaneCapacities, PaperHandle, PaperSettings};
 use tollgate_config::{Settings, VenueKind};
 use tollgate_contract::lane::{Bell, lane};

@@ -5,3 +5,4 @@ pub mod gateway;
 pub mod hot_thread;
 pub mod link;
 pub mod side;
+pub mod venue_files;

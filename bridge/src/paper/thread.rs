@@ -11,10 +11,10 @@ use tollgate_protocol::instrument::Instrument;
 use tollgate_protocol::text::Remark;
 
 use super::engine::Engine;
+use super::feed::{Feed, FeedError, FeedSettings};
 use super::handle::{Control, PaperHandle, PaperStatistics, Wish};
 use super::ledger::{Ledger, LedgerError};
 use super::settings::{PaperSettings, SettingsError};
-use crate::feed::{Feed, FeedError, FeedSettings};
 use tollgate_contract::lane::{Bell, Receiver, Sender, lane};
 use tollgate_contract::venue::{VenuePort, VenueReport, VenueRequest};
 

@@ -91,7 +91,9 @@ impl Setup {
         }
         let path = &self.settings.gateway.keys_file;
         tollgate_config::keys::write(path, &self.entries).map_err(|error| cannot("write", path, &error))?;
-        self.settings.keys = tollgate_config::keys::resolve(&self.entries, &self.settings)
+        self.settings.keys = self
+            .settings
+            .resolve_keys(&self.entries)
             .map_err(|errors| invalid(&self.settings_file, &errors))?;
         Ok(())
     }

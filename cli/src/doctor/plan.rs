@@ -7,6 +7,8 @@ use tollgate_config::files::{FileError, Privacy};
 use tollgate_config::{ConfigErrors, Disk, EXAMPLE, Files, Idle, Settings};
 use tollgate_protocol::event::Durability;
 
+use tollgate_gateway::venue_files::VenueFiles;
+
 /// Descriptors besides those of connections: journal, polls, ports, venues, recorded prices, standard streams.
 const OTHER_DESCRIPTORS: u64 = 64;
 
@@ -58,7 +60,7 @@ impl Files for WithoutSecrets {
 pub(crate) fn settings(path: Option<&Path>) -> Result<Settings, ConfigErrors> {
     let environment = |name: &str| std::env::var(name).ok();
     match path {
-        Some(path) => Settings::load_with(path, &environment, &WithoutSecrets),
+        Some(path) => Settings::load_with(path, &environment, &VenueFiles(WithoutSecrets)),
         None => Settings::parse_with(EXAMPLE, Path::new("/"), &environment, &WithoutSecrets),
     }
 }

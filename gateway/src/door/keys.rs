@@ -86,7 +86,7 @@ impl KeyTable {
     /// Reads the file again. Blocks.
     pub(super) fn load(settings: &Settings) -> Result<Self, ConfigErrors> {
         let entries = keys::load(&settings.gateway.keys_file)?;
-        Ok(Self::new(&keys::resolve(&entries, settings)?, settings))
+        Ok(Self::new(&settings.resolve_keys(&entries)?, settings))
     }
 
     /// Keys.

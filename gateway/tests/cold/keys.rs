@@ -24,7 +24,7 @@ fn house(names: &[&str]) -> (House, PathBuf, Vec<Entry>) {
         entries = names.iter().map(|name| entry(settings, name, &hmac_credential(1))).collect();
         path.clone_from(&settings.gateway.keys_file);
         keys::write(&path, &entries).unwrap();
-        settings.keys = keys::resolve(&entries, settings).unwrap();
+        settings.keys = settings.resolve_keys(&entries).unwrap();
     });
     (house, path, entries)
 }

@@ -58,7 +58,7 @@ fn logs_name_clients_and_keys_and_no_secrets() {
         entries = vec![Entry::new(id, settings.clients[1].name, credential.verifier().unwrap(), scopes)];
         path.clone_from(&settings.gateway.keys_file);
         keys::write(&path, &entries).unwrap();
-        settings.keys = keys::resolve(&entries, settings).unwrap();
+        settings.keys = settings.resolve_keys(&entries).unwrap();
     };
     let mut house = House::new(change);
     let session_id =

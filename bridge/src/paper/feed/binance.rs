@@ -6,8 +6,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use tollgate_protocol::instrument::{Grid, Instrument, InstrumentIndex};
 
-use super::quote_on_grid;
-use super::recorded::Record;
+use super::record::{Record, quote_on_grid};
 
 /// Reads the lines of one recording.
 pub(super) struct Binance {

@@ -5,22 +5,17 @@ use std::sync::Arc;
 
 use super::binance::{Binance, Message};
 use super::csv::Csv;
+use super::error::FeedError;
 use super::lines::{Line, Lines};
-use super::{BadLine, FeedError, FeedStatistics, Pace};
+use super::record::Record;
+use super::settings::Pace;
+use super::statistics::{BadLine, FeedStatistics};
 use tollgate_contract::venue::Quote;
 
 /// Lines read at most for one quote that is asked for.
 const LINES_A_CALL: usize = 1024;
 /// Bytes of a line that an error shows.
 const SHOWN_BYTES: usize = 80;
-
-/// One quote of a recording.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Record {
-    /// When it was recorded, in nanoseconds.
-    pub(super) at_ns: u64,
-    pub(super) quote: Quote,
-}
 
 /// How a file is read.
 pub(super) enum Format {

@@ -5,8 +5,7 @@ use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use tollgate_protocol::instrument::{Grid, InstrumentIndex};
 
-use super::quote_on_grid;
-use super::recorded::Record;
+use super::record::{Record, quote_on_grid};
 
 /// Reads the lines of one file.
 pub(super) struct Csv {

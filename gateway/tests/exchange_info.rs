@@ -5,6 +5,7 @@ use std::path::Path;
 
 use tollgate_config::files::{FileError, Privacy};
 use tollgate_config::{ConfigErrors, Files, InstrumentSettings, Settings};
+use tollgate_gateway::venue_files::VenueFiles;
 use tollgate_protocol::instrument::{Capabilities, PercentCollar};
 use tollgate_protocol::{Decimal, Money};
 
@@ -20,7 +21,7 @@ impl Files for Served {
     }
 }
 
-const INFO: &str = include_str!("data/exchange-info.json");
+const INFO: &str = include_str!("../../bridge/tests/data/exchange-info.json");
 
 fn load_from(info: &'static str, venue: &str, rest: &str) -> Result<Settings, ConfigErrors> {
     let text = format!(
@@ -28,7 +29,7 @@ fn load_from(info: &'static str, venue: &str, rest: &str) -> Result<Settings, Co
          paper.feed = {{ kind = \"binance_stream\", file = \"stream.gz\" }}\n\
          [[account]]\nname = \"main\"\nvenue = \"paper\"\n[[client]]\nname = \"c\"\naccounts = [\"main\"]\n{rest}"
     );
-    Settings::parse_with(&text, Path::new("/etc/tollgate"), &|_| None, &Served(info))
+    Settings::parse_with(&text, Path::new("/etc/tollgate"), &|_| None, &VenueFiles(Served(info)))
 }
 
 fn load(venue: &str, rest: &str) -> Settings {
@@ -172,7 +173,7 @@ fn what_is_not_exchange_information_is_told() {
 fn the_description_has_every_instrument() {
     let settings = load("", "");
     let text = settings.describe();
-    let again = Settings::parse_with(text, Path::new("/"), &|_| None, &Served(INFO)).unwrap();
+    let again = Settings::parse_with(text, Path::new("/"), &|_| None, &VenueFiles(Served(INFO))).unwrap();
     assert_eq!(format!("{:?}", settings.instruments), format!("{:?}", again.instruments));
     assert!(text.contains("market_step = \"0.01\"\n"), "{text}");
 }

@@ -2,8 +2,9 @@
 
 use tollgate_protocol::instrument::Instrument;
 
-use super::{FeedError, Walk};
-use crate::paper::random::Random;
+use super::super::random::Random;
+use super::error::FeedError;
+use super::settings::Walk;
 use tollgate_contract::venue::Quote;
 
 /// Random walks of some instruments, all of them moved at the same times.
