@@ -1,7 +1,7 @@
 //! `tollgate run`: the gateway until it is told to stop.
 
 use std::io::{self, IsTerminal};
-use std::time::Duration;
+use std::time::Instant;
 
 use clap::Args;
 use tollgate_journal::OpenError;
@@ -12,11 +12,11 @@ use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::signals::Stop;
 use tollgate_gateway::gateway::{Gateway, StartError, StartOptions};
+use tollgate_gateway::inherited::Inherited;
+use tollgate_gateway::notify::Notifier;
 
 /// The variable that says what is logged.
 const LOG_VARIABLE: &str = "TOLLGATE_LOG";
-/// How often it is looked whether the gateway still lives.
-const TURN: Duration = Duration::from_millis(250);
 
 /// Options of `run`.
 #[derive(Args, Debug)]
@@ -34,14 +34,17 @@ impl RunArguments {
         }
         // Before anything is open, so that a signal during the start is not lost.
         let stop = Stop::install()?;
-        let gateway =
-            Gateway::start(settings, StartOptions::default()).map_err(|error| start_failure(&error))?;
+        let mut notifier = Notifier::from_environment().map_err(Failure::usage)?;
+        notifier.starting("starting: the journal is read");
+        let inherited = Inherited::from_environment(settings.gateway.listen, settings.side.listen)
+            .map_err(|error| Failure::new(Exit::Configuration, error))?;
+        let options = StartOptions { inherited, ..StartOptions::default() };
+        let gateway = Gateway::start(settings, options).map_err(|error| start_failure(&error))?;
         report_start(&gateway);
-        while !stop.wait_timeout(TURN) {
-            if !gateway.is_running() {
-                break;
-            }
+        while !stop.wait_timeout(notifier.interval()) && gateway.is_running() {
+            notifier.observe(gateway.metrics(), Instant::now());
         }
+        notifier.stopping();
         if stop.requested() {
             tracing::info!("stopping, as a signal asked");
         }

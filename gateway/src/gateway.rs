@@ -19,6 +19,7 @@ use tollgate_protocol::instrument::{Instrument, InstrumentIndex};
 
 use crate::door::{Digest, Door, DoorBell, DoorError, DoorHandle, DoorLinks};
 use crate::hot_thread::{HotThread, System};
+use crate::inherited::Inherited;
 use crate::side::{Phase, Side, SideError, SideHandle, Status};
 use tollgate_core::metrics::Metrics;
 use tollgate_core::record::{PAYLOAD_BYTES_MAX, Record, Start};
@@ -90,6 +91,8 @@ pub struct StartOptions {
     pub storage: Option<Arc<dyn tollgate_journal::testing::Storage>>,
     /// Called on the hot thread once everything it needs is made, before its first turn.
     pub on_hot_thread: Option<fn()>,
+    /// Listeners that are open already.
+    pub inherited: Inherited,
 }
 
 /// What a start found.
@@ -128,7 +131,13 @@ impl Gateway {
         let settings = Arc::new(settings);
         let metrics = Arc::new(Metrics::new(settings.venues.len(), settings.clients.len()));
         let status = Arc::new(Status::new(settings.gateway.instance));
-        let side = Side::start(Arc::clone(&settings), Arc::clone(&metrics), Arc::clone(&status))?;
+        let Inherited { clients: door_listener, side: side_listener } = options.inherited.clone();
+        let side = Side::start_on(
+            side_listener.as_deref(),
+            Arc::clone(&settings),
+            Arc::clone(&metrics),
+            Arc::clone(&status),
+        )?;
         status.set_phase(Phase::Recovering);
 
         let on_hot_thread = options.on_hot_thread;
@@ -176,7 +185,8 @@ impl Gateway {
             stop: Arc::clone(&stop),
         };
         let links = DoorLinks { to_hot, from_hot, bell: door_bell };
-        let door = Door::start(Arc::clone(&settings), Arc::clone(&metrics), links)?;
+        let door =
+            Door::start_on(door_listener.as_deref(), Arc::clone(&settings), Arc::clone(&metrics), links)?;
         let hot = spawn_hot(&settings, parts, poll, bell.clone(), on_hot_thread)?;
         status.set_phase(Phase::Running);
         Ok(Self { settings, metrics, status, report, hot, stop, wake: bell, door, side, flusher, venues })

@@ -3,6 +3,8 @@
 pub mod door;
 pub mod gateway;
 pub mod hot_thread;
+pub mod inherited;
 pub mod link;
+pub mod notify;
 pub mod side;
 pub mod venue_files;

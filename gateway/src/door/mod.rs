@@ -139,6 +139,16 @@ impl Door {
         metrics: Arc<Metrics>,
         links: DoorLinks,
     ) -> Result<DoorHandle, DoorError> {
+        Self::start_on(None, settings, metrics, links)
+    }
+
+    /// The same on a listener that is open already, if there is one.
+    pub fn start_on(
+        open: Option<&std::net::TcpListener>,
+        settings: Arc<Settings>,
+        metrics: Arc<Metrics>,
+        links: DoorLinks,
+    ) -> Result<DoorHandle, DoorError> {
         check_sizes(&settings)?;
         let runtime = Builder::new_current_thread()
             .enable_all()
@@ -148,7 +158,14 @@ impl Door {
             .map_err(DoorError::Thread)?;
         let wanted = settings.gateway.listen;
         let listen = |source| DoorError::Listen { address: wanted, source };
-        let listener = runtime.block_on(async { bind(wanted) }).map_err(listen)?;
+        let listener = runtime
+            .block_on(async {
+                match open {
+                    Some(open) => TcpListener::from_std(open.try_clone()?),
+                    None => bind(wanted),
+                }
+            })
+            .map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let (control, controls) = async_mpsc::unbounded_channel();
         let random = logon::random().map_err(DoorError::Random)?;

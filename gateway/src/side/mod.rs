@@ -90,10 +90,27 @@ impl Side {
         metrics: Arc<Metrics>,
         status: Arc<Status>,
     ) -> Result<SideHandle, SideError> {
+        Self::start_on(None, settings, metrics, status)
+    }
+
+    /// The same on a listener that is open already, if there is one.
+    pub fn start_on(
+        open: Option<&std::net::TcpListener>,
+        settings: Arc<Settings>,
+        metrics: Arc<Metrics>,
+        status: Arc<Status>,
+    ) -> Result<SideHandle, SideError> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(SideError::Thread)?;
         let wanted = settings.side.listen;
         let listen = |source| SideError::Listen { address: wanted, source };
-        let listener = runtime.block_on(TcpListener::bind(wanted)).map_err(listen)?;
+        let listener = runtime
+            .block_on(async {
+                match open {
+                    Some(open) => TcpListener::from_std(open.try_clone()?),
+                    None => TcpListener::bind(wanted).await,
+                }
+            })
+            .map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let source = Arc::new(Source { settings, metrics, status, rendered: Mutex::new(None) });
         let (stop, stopped) = oneshot::channel();
