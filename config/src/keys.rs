@@ -23,7 +23,7 @@ use crate::value::{decode_hex, encode_hex, quoted};
 pub struct Scopes {
     /// Everything an order needs: place, change, cancel, close.
     pub trade: bool,
-    /// Cancel and close.
+    /// Cancel. Not close: that is a trade.
     pub cancel: bool,
     /// Ask.
     pub read: bool,

@@ -102,19 +102,19 @@ def check_sequences(example):
         expected[from_client] += 1
 
 
-def check_hmac_session(blocks):
-    example = Example(blocks, "hmac")
+def check_hmac_session(blocks, prefix):
+    example = Example(blocks, prefix)
     check_sequences(example)
     secret = example.value("given", "secret")
     transcript, (client_key, gateway_key) = check_derivation(example, secret)
-    check("hmac: proof context", example.value("derived", "proof_context"), b"tollgate v1 client proof")
+    check(f"{prefix}: proof context", example.value("derived", "proof_context"), b"tollgate v1 client proof")
     proof = b"\x00" + sign(secret, b"tollgate v1 client proof" + transcript)
-    check("hmac: proof", example.frame(3)[16:], proof)
+    check(f"{prefix}: proof", example.frame(3)[16:], proof)
     for number, frame in enumerate(example.frames(), 1):
         if frame[3] in KINDS_WITH_MAC:
             from_client = frame[3] in (16, 48)
             tag = sign(client_key if from_client else gateway_key, frame[:-32])
-            check(f"hmac.frame.{number}: tag", frame[-32:], tag)
+            check(f"{prefix}.frame.{number}: tag", frame[-32:], tag)
 
 
 def check_ed25519_logon(blocks):
@@ -306,7 +306,8 @@ def read_json(name):
 
 def main():
     blocks = read_blocks((HERE.parent / "EXAMPLES.md").read_text(encoding="utf-8"))
-    check_hmac_session(blocks)
+    check_hmac_session(blocks, "hmac")
+    check_hmac_session(blocks, "resumed")
     check_ed25519_logon(blocks)
     check_golden_frames(read_json("frames.json"))
     check_derivations(read_json("derivation.json"))

@@ -16,7 +16,7 @@ pub struct Command {
     /// When the client made it, nanoseconds since the Unix epoch. Part of the content: a resend keeps it.
     /// Commands made before the deduplication window are refused, for they cannot be proved new.
     pub created_at_ns: u64,
-    /// Refuse it after this time, nanoseconds since the Unix epoch; 0 for no deadline.
+    /// Reject it after this time, nanoseconds since the Unix epoch; 0 for no deadline. For new, replace and resume alone.
     pub deadline_ns: u64,
     /// The account it is for; empty for the key's only account.
     pub account: AccountName,
@@ -45,9 +45,10 @@ pub enum Action {
     Replace(Replace),
     /// Close a position, whole or in part, with a reduce-only market order.
     Close(Close),
-    /// Cancel every working order of the account, or of one of its symbols.
+    /// Cancel every working order of this client on the account, or of one of its symbols; with the scope operate, of
+    /// every client.
     CancelAll(Scope),
-    /// Close every position of the account, or that of one symbol.
+    /// Close every position of the account, whichever client opened it, or that of one symbol.
     CloseAll(Scope),
     /// Stop trading (scope operate).
     Halt(Halt),
@@ -254,7 +255,7 @@ pub enum TradingState {
     Active,
     /// Only what makes a position smaller, and cancels.
     Reducing,
-    /// Only cancels and closes of whole positions.
+    /// No new orders and no replaces; cancels and closes are served.
     Halted,
 }
 

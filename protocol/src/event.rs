@@ -158,7 +158,7 @@ wire_enum!(ReportKind {
 /// One trade of an order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Fill {
-    /// The venue's id of the trade; unique per venue and symbol.
+    /// The venue's id of the trade; unique within its order.
     pub trade_id: u64,
     /// At what price.
     pub price: Decimal,

@@ -83,6 +83,7 @@ fn generated_parts_are_what_the_code_makes() {
     check_generated(WIRE, &[("codes", codes()), ("first order", quick_start(&session::hmac_session()))]);
     let examples = [
         ("hmac session", written(&session::hmac_session())),
+        ("resumed session", written(&session::resumed_session())),
         ("ed25519 logon", written(&session::ed25519_logon(MacAlgorithm::Blake3))),
     ];
     check_generated(EXAMPLES, &examples);
@@ -212,6 +213,32 @@ fn the_client_lives_through_the_session_of_the_document() {
     assert!(matches!(open(&mut session, &read(10)), Incoming::Answer(_)));
     let length = session.goodbye(&mut out);
     assert_eq!(&out[..length], read(11));
+}
+
+#[test]
+fn the_client_lives_through_the_resumed_session_of_the_document() {
+    if bless() {
+        return;
+    }
+    let text = examples();
+    let read = |number: u8| frame_of_document(&text, &format!("resumed.frame.{number}"));
+    let request = LogonRequest { resume_after: Some(1), ..hmac_request() };
+    let (mut session, welcome) = log_on(&text, "resumed", request, &random(0x50, 0)).unwrap();
+    assert_eq!(welcome.next_event_sequence, 2);
+    // What was missed comes as it came the first time: only the frame around it is new.
+    let first = frame_of_document(&text, "hmac.frame.7");
+    assert_eq!(session::body_of(&read(5), true), session::body_of(&first, true));
+    for number in 5..=11 {
+        let frame = read(number);
+        let mut out = [0; FRAME_BYTES_MAX];
+        if number == 6 || number == 9 {
+            let command: Command = Frame::split(&frame).unwrap().unwrap().body().unwrap();
+            let length = session.sign(&command, &mut out);
+            assert_eq!(&out[..length], frame);
+        } else {
+            assert!(matches!(open(&mut session, &frame), Incoming::Event(_)), "frame {number}");
+        }
+    }
 }
 
 fn open(session: &mut ClientSession, frame: &[u8]) -> Incoming {

@@ -4,10 +4,9 @@
 
 use ring::{digest, hmac};
 use serde::Serialize;
-use tollgate_protocol::CommandId;
 use tollgate_protocol::answer::{Answer, AnswerBody};
-use tollgate_protocol::command::{Action, Command, Query};
-use tollgate_protocol::event::{Durability, Event, EventBody, ReportKind};
+use tollgate_protocol::command::{Action, Command, NewOrder, Query, Target};
+use tollgate_protocol::event::{Acknowledgement, Durability, Event, EventBody, Report, ReportKind};
 use tollgate_protocol::frame::{FRAME_BYTES_MAX, FrameKind, HEADER_BYTES, encode};
 use tollgate_protocol::logon::{
     Challenge, Credential, Ephemeral, Goodbye, Hello, Proof, Secret, Transcript, Welcome, public_key,
@@ -15,6 +14,7 @@ use tollgate_protocol::logon::{
 };
 use tollgate_protocol::mac::{FrameMac, MacAlgorithm, TAG_BYTES};
 use tollgate_protocol::reject::Code;
+use tollgate_protocol::{CommandId, OrderId};
 
 use super::counting;
 use super::variants::{self, TIME_NS};
@@ -197,9 +197,113 @@ pub fn hmac_session() -> Example {
     let pieces =
         [variant(0, "Hmac"), vec![(tag, "HMAC-SHA256(secret, proof_context ‖ transcript)".to_owned())]];
     example.frame(FrameKind::Proof, 2, true, "proof", &proof, pieces.concat());
-    welcome_frame(&mut example, None);
+    welcome_frame(&mut example, 7, 1, None);
     trading(&mut example);
     example
+}
+
+/// The same client logs on again: it has seen one event, gets the other, places an order and cancels it.
+pub fn resumed_session() -> Example {
+    let mut example = Example::new("resumed");
+    let secret = counting(HMAC_SECRET_FIRST);
+    let given = vec![
+        (secret.to_vec(), "secret"),
+        (counting(0x50).to_vec(), "client_nonce"),
+        (counting(0x70).to_vec(), "gateway_nonce"),
+    ];
+    example.blocks.push(Block::values("resumed.given", "**What the sides begin with**", given));
+    let hello = Hello {
+        key_id: "desk-1".parse().unwrap(),
+        mac: MacAlgorithm::HmacSha256,
+        nonce: counting(0x50),
+        ephemeral: None,
+        resume_after: Some(1),
+        software: "example/1".parse().unwrap(),
+    };
+    let challenge = Challenge { nonce: counting(0x70), ephemeral: None, gateway: "gate-1".parse().unwrap() };
+    logon_frames(&mut example, &hello, &challenge);
+    let (hello_frame, challenge_frame) = (example.block("frame.1").bytes(), example.block("frame.2").bytes());
+    let derived = derive(&hello_frame, &challenge_frame, [hello.nonce, challenge.nonce].concat(), &secret);
+    let tag = hmac_sha256(&secret, &derived.proof_message);
+    example.derived(&derived, vec![(secret.to_vec(), "ikm")], MacAlgorithm::HmacSha256);
+    let proof = Proof::Hmac(tag.clone().try_into().unwrap());
+    let pieces =
+        [variant(0, "Hmac"), vec![(tag, "HMAC-SHA256(secret, proof_context ‖ transcript)".to_owned())]];
+    example.frame(FrameKind::Proof, 2, true, "proof", &proof, pieces.concat());
+    welcome_frame(&mut example, 8, 2, None);
+    fill_event(&mut example, 3, "what was missed: event 2, as it came the first time");
+    place_and_cancel(&mut example);
+    example
+}
+
+/// What a report says of an order of which nothing is filled.
+fn unfilled(open: &str, kind: ReportKind) -> Report {
+    Report {
+        command_id: CommandId(44),
+        order_id: OrderId(1002),
+        filled_quantity: variants::decimal("0"),
+        open_quantity: variants::decimal(open),
+        ..variants::report(kind)
+    }
+}
+
+fn place_and_cancel(example: &mut Example) {
+    let order = NewOrder { price: Some(variants::decimal("57000.00")), ..variants::limit_order() };
+    let command = |id: u128, after_ns: u64, action: Action| Command {
+        command_id: CommandId(id),
+        created_at_ns: TIME_NS + after_ns,
+        deadline_ns: 0,
+        account: "main".parse().unwrap(),
+        action,
+    };
+    let placed = command(44, 20_000_000, Action::New(order));
+    let pieces = [command_pieces(&placed), variant(0, "action: New"), order_pieces(&order)];
+    example.frame(FrameKind::Command, 3, true, "buy 0.010 BTCUSDT at 57000.00", &placed, pieces.concat());
+    let acknowledged = |example: &mut Example, sequence, event_sequence, command_id, order_id, what| {
+        let acknowledgement = Acknowledgement {
+            command_id: CommandId(command_id),
+            order_id: OrderId(order_id),
+            durability: Durability::Process,
+        };
+        let time_ns = TIME_NS + event_sequence * 10_000_000;
+        let event = Event { event_sequence, time_ns, body: EventBody::Acknowledged(acknowledgement) };
+        let pieces = [
+            fields!(event; event_sequence, time_ns),
+            variant(0, "body: Acknowledged"),
+            fields!(acknowledgement; command_id, order_id, durability),
+        ];
+        example.frame(FrameKind::Event, sequence, false, what, &event, pieces.concat());
+    };
+    let reported = |example: &mut Example, sequence, event_sequence, report: Report, kind: Pieces, what| {
+        let time_ns = TIME_NS + event_sequence * 10_000_000;
+        let event = Event { event_sequence, time_ns, body: EventBody::Report(report) };
+        let pieces = [
+            fields!(event; event_sequence, time_ns),
+            variant(2, "body: Report"),
+            fields!(report; command_id, order_id, account, symbol, side, filled_quantity, open_quantity),
+            kind,
+        ];
+        example.frame(FrameKind::Event, sequence, false, what, &event, pieces.concat());
+    };
+    acknowledged(example, 4, 3, 44, 1002, "acknowledged as order 1002");
+    let accepted = unfilled("0.010", ReportKind::Accepted { venue_order_id: 28_458 });
+    let kind = [variant(0, "kind: Accepted"), vec![piece(&28_458_u64, "venue_order_id")]].concat();
+    reported(example, 5, 4, accepted, kind, "the venue has it");
+
+    let cancel = command(45, 45_000_000, Action::Cancel(Target::Command(CommandId(44))));
+    let target = [variant(0, "Command"), vec![piece(&CommandId(44), "command_id")]].concat();
+    let pieces = [command_pieces(&cancel), variant(1, "action: Cancel"), target];
+    example.frame(FrameKind::Command, 4, true, "cancel the order of command 44", &cancel, pieces.concat());
+    acknowledged(example, 6, 5, 45, 1004, "the cancel is on its way; 1004 is its own record, and no order");
+    let cancelled = unfilled("0", ReportKind::Cancelled);
+    reported(
+        example,
+        7,
+        6,
+        cancelled,
+        variant(3, "kind: Cancelled"),
+        "cancelled, by the id of the order's command",
+    );
 }
 
 fn logon_frames(example: &mut Example, hello: &Hello, challenge: &Challenge) {
@@ -218,13 +322,19 @@ fn logon_frames(example: &mut Example, hello: &Hello, challenge: &Challenge) {
     example.frame(FrameKind::Challenge, 1, false, "challenge", challenge, optional(pieces));
 }
 
-fn welcome_frame(example: &mut Example, signature: Option<tollgate_protocol::logon::Signature>) {
+fn welcome_frame(
+    example: &mut Example,
+    session_id: u64,
+    next_event_sequence: u64,
+    signature: Option<tollgate_protocol::logon::Signature>,
+) {
     let welcome = Welcome {
-        session_id: 7,
-        time_ns: TIME_NS,
+        session_id,
+        // Each session a little later.
+        time_ns: TIME_NS + (session_id - 7) * 15_000_000,
         heartbeat_interval_ms: 1000,
         heartbeat_timeout_ms: 3000,
-        next_event_sequence: 1,
+        next_event_sequence,
         durability: Durability::Process,
         signature,
     };
@@ -244,6 +354,11 @@ fn command_pieces(command: &Command) -> Pieces {
     fields!(command; command_id, created_at_ns, deadline_ns, account)
 }
 
+fn order_pieces(order: &NewOrder) -> Pieces {
+    fields!(order; symbol, side, order_type, quantity, price, stop_price, time_in_force, expire_at_ns, reduce_only,
+        position_ticket, stop_loss, take_profit)
+}
+
 fn trading(example: &mut Example) {
     let order = variants::limit_order();
     let command = Command {
@@ -253,12 +368,7 @@ fn trading(example: &mut Example) {
         account: "main".parse().unwrap(),
         action: Action::New(order),
     };
-    let pieces = [
-        command_pieces(&command),
-        variant(0, "action: New"),
-        fields!(order; symbol, side, order_type, quantity, price, stop_price, time_in_force, expire_at_ns,
-            reduce_only, position_ticket, stop_loss, take_profit),
-    ];
+    let pieces = [command_pieces(&command), variant(0, "action: New"), order_pieces(&order)];
     example.frame(FrameKind::Command, 3, true, "buy 0.010 BTCUSDT at 58710.20", &command, pieces.concat());
 
     let acknowledgement = variants::acknowledgement(Durability::Process);
@@ -271,6 +381,11 @@ fn trading(example: &mut Example) {
     ];
     example.frame(FrameKind::Event, 3, false, "acknowledged as order 1001", &event, pieces.concat());
 
+    fill_event(example, 4, "filled");
+    query_and_goodbye(example);
+}
+
+fn fill_event(example: &mut Example, sequence: u64, what: &str) {
     let fill = variants::fill();
     let report = variants::report(ReportKind::Filled(fill));
     let event = Event { event_sequence: 2, time_ns: TIME_NS + 5_000_000, body: EventBody::Report(report) };
@@ -281,8 +396,7 @@ fn trading(example: &mut Example) {
         variant(1, "kind: Filled"),
         fields!(fill; trade_id, price, quantity, fee, maker),
     ];
-    example.frame(FrameKind::Event, 4, false, "filled", &event, pieces.concat());
-    query_and_goodbye(example);
+    example.frame(FrameKind::Event, sequence, false, what, &event, pieces.concat());
 }
 
 fn query_and_goodbye(example: &mut Example) {
@@ -376,7 +490,7 @@ pub fn ed25519_logon(mac: MacAlgorithm) -> Example {
     let Proof::Ed25519(signature) = proof else { panic!("an Ed25519 key makes an Ed25519 proof") };
     let pieces = [variant(1, "Ed25519"), fields!(signature; r, s)];
     example.frame(FrameKind::Proof, 2, true, "proof", &proof, pieces.concat());
-    welcome_frame(&mut example, sign_as_gateway(&gateway, &transcript));
+    welcome_frame(&mut example, 7, 1, sign_as_gateway(&gateway, &transcript));
     example
 }
 
