@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use crate::overview::Part;
+use crate::report::Part;
 use crate::report::{Plot, Section, State, Verdict, histogram};
 use crate::scrape::{Buckets, Page};
 

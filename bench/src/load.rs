@@ -15,7 +15,7 @@ use tollgate_protocol::mac::MacAlgorithm;
 use tollgate_protocol::{Command, Decimal};
 
 use crate::peer::{self, logon};
-use crate::serve::load_key;
+use crate::subject::load_key;
 use crate::workload::{Kind, limit_order, new_order};
 
 /// Nothing on a loopback takes so long.

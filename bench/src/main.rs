@@ -4,6 +4,7 @@
 
 mod cores;
 mod fix;
+mod floor;
 mod instructions;
 mod journal;
 mod latency;
@@ -21,6 +22,7 @@ mod serve;
 mod soak;
 mod stages;
 mod statistics;
+mod subject;
 mod syscalls;
 mod throughput;
 mod turns;

@@ -4,10 +4,10 @@ use clap::Args;
 use serde_json::json;
 
 use crate::loaded::Loaded;
-use crate::overview::Part;
+use crate::report::Part;
 use crate::report::{Plot, Section, histogram};
-use crate::serve::CONNECTIONS_MAX;
 use crate::statistics::{Round, Spread};
+use crate::subject::CONNECTIONS_MAX;
 use crate::turns::random_order;
 use crate::workload::Kind;
 use crate::{Class, Idle, Mac, cores, machine};

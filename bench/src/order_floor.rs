@@ -19,7 +19,7 @@ use tollgate_protocol::mac::{FrameMac, TAG_BYTES};
 use tollgate_protocol::{Decimal, InstrumentIndex};
 
 use crate::cores;
-use crate::serve::{Records, check_tags, write_spinning};
+use crate::floor::{Records, check_tags, write_spinning};
 use crate::workload::{acknowledgement, limit_order, new_order};
 
 /// Messages of a lane: where it is full, orders wait in their connection and reports with the venue.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::report::{Section, hgrm, page};
+use crate::report::{hgrm, page};
 use crate::{Class, Idle, Mac, journal, latency, machine, open_loop, soak, stages, throughput};
 
 /// What to measure, and where to write it.
@@ -26,13 +26,6 @@ pub(crate) struct Options {
     /// How the gateway waits.
     #[arg(long, value_enum, default_value = "spin")]
     idle: Idle,
-}
-
-/// What a measurement gives to the page.
-pub(crate) struct Part {
-    pub(crate) section: Section,
-    /// Distributions, each with its file's name.
-    pub(crate) distributions: Vec<(String, hdrhistogram::Histogram<u64>)>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<bool, String> {

@@ -17,7 +17,8 @@ use tollgate_protocol::text::{AccountName, KeyId, Symbol, Text};
 use tollgate_protocol::{Command as Signed, CommandId, Decimal};
 
 use crate::cores;
-use crate::serve::{credential, read_spinning};
+use crate::floor::read_spinning;
+use crate::subject::credential;
 
 /// Nothing on a loopback takes so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

@@ -37,6 +37,18 @@ pub(crate) struct Section {
     pub(crate) table: Vec<Vec<String>>,
 }
 
+/// What a measurement gives to the page.
+pub(crate) struct Part {
+    pub(crate) section: Section,
+    /// Distributions, each with its file's name.
+    pub(crate) distributions: Vec<(String, Histogram<u64>)>,
+}
+
+/// Text from elsewhere, as it may stand in a page.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
 /// Named points.
 pub(crate) type Series = (String, Vec<(f64, f64)>);
 

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::overview::Part;
 use crate::peer::{GatewayClient, Process};
+use crate::report::Part;
 use crate::report::{Plot, Section, Series, State, Verdict};
 use crate::scrape::Page;
 

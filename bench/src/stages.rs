@@ -9,7 +9,7 @@ use tollgate_core::Stage;
 use tollgate_core::rig::Stopwatch;
 
 use crate::instructions::{self, Counts};
-use crate::overview::Part;
+use crate::report::Part;
 use crate::report::{Plot, Section, State, Verdict};
 
 use crate::statistics::Spread;

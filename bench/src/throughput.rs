@@ -4,12 +4,12 @@ use clap::Args;
 use serde_json::json;
 
 use crate::loaded::Loaded;
-use crate::overview::Part;
 use crate::peer::Process;
+use crate::report::Part;
 use crate::report::{Plot, Section, State, Verdict};
 use crate::scrape::Page;
-use crate::serve::CONNECTIONS_MAX;
 use crate::statistics::Spread;
+use crate::subject::CONNECTIONS_MAX;
 use crate::turns::random_order;
 use crate::workload::Kind;
 use crate::{Class, Idle, Mac, cores, machine};

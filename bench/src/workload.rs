@@ -19,7 +19,7 @@ use tollgate_protocol::wire::Writer;
 use tollgate_protocol::{Command, CommandId, Decimal, OrderId};
 
 use crate::Class;
-use crate::serve::settings;
+use crate::subject::settings;
 
 /// Commands of a batch: as many as arrive together under load, and their answers fit the session's buffer.
 pub(crate) const BATCH: usize = 64;

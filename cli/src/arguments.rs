@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::failure::{Exit, Failure};
 use crate::output::{ColorChoice, Output};
@@ -201,15 +201,13 @@ impl Subcommand {
             Self::Instruments(query) => query.instruments(output),
             Self::Status(status) => status.run(output),
             Self::Journal(journal) => journal.run(output),
-            Self::Completion(completion) => completion.run(output),
+            Self::Completion(completion) => completion.run(Arguments::command(), output),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

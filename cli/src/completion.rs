@@ -1,9 +1,8 @@
 //! `tollgate completion`: scripts for shells.
 
-use clap::{Args, CommandFactory, ValueEnum};
+use clap::{Args, ValueEnum};
 use clap_complete::Shell;
 
-use crate::arguments::Arguments;
 use crate::failure::Failure;
 use crate::output::Output;
 
@@ -23,14 +22,15 @@ pub(crate) struct CompletionArguments {
 }
 
 impl CompletionArguments {
-    pub(crate) fn run(&self, output: &Output) -> Result<(), Failure> {
+    /// Of the program that `program` describes.
+    pub(crate) fn run(&self, mut program: clap::Command, output: &Output) -> Result<(), Failure> {
         let shell = match self.shell {
             ShellName::Bash => Shell::Bash,
             ShellName::Zsh => Shell::Zsh,
             ShellName::Fish => Shell::Fish,
         };
         let mut script = Vec::new();
-        clap_complete::generate(shell, &mut Arguments::command(), "tollgate", &mut script);
+        clap_complete::generate(shell, &mut program, "tollgate", &mut script);
         output.text(&String::from_utf8_lossy(&script))
     }
 }

@@ -36,6 +36,7 @@ mod reports;
 pub mod rig;
 mod risk;
 mod rules;
+mod sample;
 mod sessions;
 mod stage;
 mod state;

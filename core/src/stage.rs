@@ -1,7 +1,4 @@
-//! The stages of a command, and how long they take.
-
-use crate::metrics::Metrics;
-use crate::world::World;
+//! The stages of a command, and who is told when they end.
 
 /// A stage of the way of a command, in their order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,26 +57,4 @@ pub struct Unwatched;
 impl Probe for Unwatched {
     #[inline(always)]
     fn ended(&mut self, _stage: Stage) {}
-}
-
-/// Measures every stage of one sampled command.
-pub(crate) struct Sample<'a, W: World> {
-    metrics: &'a Metrics,
-    world: &'a W,
-    last_ns: u64,
-}
-
-impl<'a, W: World> Sample<'a, W> {
-    /// Begins now.
-    pub(crate) fn new(metrics: &'a Metrics, world: &'a W) -> Self {
-        Self { metrics, world, last_ns: world.monotonic_ns() }
-    }
-}
-
-impl<W: World> Probe for Sample<'_, W> {
-    fn ended(&mut self, stage: Stage) {
-        let now_ns = self.world.monotonic_ns();
-        self.metrics.stages[stage as usize].record(now_ns.saturating_sub(self.last_ns));
-        self.last_ns = now_ns;
-    }
 }

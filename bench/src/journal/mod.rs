@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use tollgate_journal::RECORD_HEADER_BYTES;
 
-use crate::overview::Part;
+use crate::report::Part;
 use crate::{cores, machine};
 
 use crate::turns::random_order;

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::durable::{Latency, PAUSE, PENDING};
 use super::{Measured, PAYLOAD_BYTES, RECORD_BYTES, Round};
-use crate::overview::Part;
 use crate::report;
+use crate::report::Part;
 use crate::{cores, machine};
 
 use crate::statistics::Spread;

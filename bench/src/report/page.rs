@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::escape;
 use super::plot::draw;
 use super::{Section, State};
 
@@ -21,11 +22,6 @@ svg .soft{fill:var(--soft)}.grid{stroke:var(--line);stroke-width:1}.goal{stroke:
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem;margin:1rem 0}
 th,td{padding:.25rem .7rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}th:first-child,td:first-child{text-align:left}
 @media print{body{max-width:none}figure{break-inside:avoid}}";
-
-/// Text from elsewhere, as it may stand in a page.
-pub(super) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
 
 /// The whole page; `facts` say what it was measured on, and with which command.
 pub(crate) fn page(title: &str, facts: &[(String, String)], sections: &[Section]) -> String {

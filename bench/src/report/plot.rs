@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use hdrhistogram::Histogram;
 
-use super::page::escape;
+use super::escape;
 use super::{Plot, Series};
 
 const WIDTH: f64 = 960.0;
