@@ -329,3 +329,140 @@ impl QueryArguments {
         })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::flags;
+
+    use super::*;
+
+    fn action(line: &str) -> Action {
+        flags::subcommand::<ActionArguments>(line).unwrap().action().unwrap()
+    }
+
+    fn new(line: &str) -> NewOrder {
+        let Action::New(order) = action(&format!("new BTCUSDT {line}")) else { panic!("{line} is no order") };
+        order
+    }
+
+    fn is_wrong(line: &str) -> bool {
+        flags::subcommand::<ActionArguments>(line).is_err_and(|error| error.exit_code() == 2)
+    }
+
+    #[test]
+    fn price_and_stop_price_say_the_type() {
+        for (line, order_type) in [
+            ("buy 1", OrderType::Market),
+            ("buy 1 --price 2", OrderType::Limit),
+            ("buy 1 --stop-price 2", OrderType::Stop),
+            ("buy 1 --price 2 --stop-price 3", OrderType::StopLimit),
+        ] {
+            assert_eq!(new(line).order_type, order_type, "{line}");
+        }
+        let order = new("sell 0.5 --price 2.25 --stop-price 3.125");
+        assert_eq!((order.side, order.quantity.to_string()), (Side::Sell, "0.5".to_owned()));
+        assert_eq!(order.price.unwrap().to_string(), "2.25");
+        assert_eq!(order.stop_price.unwrap().to_string(), "3.125");
+        // The gateway says what is wrong with them, with its own code.
+        assert_eq!(new("buy -1 --price -2").price.unwrap().to_string(), "-2");
+        assert!(is_wrong("new BTCUSDT buy 1e3"), "an exponent");
+        assert!(is_wrong("new BTCUSDT hold 1"));
+    }
+
+    #[test]
+    fn force_follows_from_the_type_unless_it_is_given() {
+        for (line, force) in [
+            ("buy 1", TimeInForce::ImmediateOrCancel),
+            ("buy 1 --price 2", TimeInForce::GoodTillCancel),
+            ("buy 1 --stop-price 2", TimeInForce::GoodTillCancel),
+            ("buy 1 --price 2 --expire-at 1h", TimeInForce::GoodTillDate),
+            ("buy 1 --price 2 --force gtc", TimeInForce::GoodTillCancel),
+            ("buy 1 --price 2 --force ioc", TimeInForce::ImmediateOrCancel),
+            ("buy 1 --price 2 --force fok", TimeInForce::FillOrKill),
+            ("buy 1 --price 2 --force post-only", TimeInForce::PostOnly),
+        ] {
+            assert_eq!(new(line).time_in_force, force, "{line}");
+        }
+    }
+
+    #[test]
+    fn expire_at_and_force_gtd_belong_together() {
+        for line in ["buy 1 --price 2 --force gtd", "buy 1 --price 2 --force gtc --expire-at 1h"] {
+            let parsed = flags::subcommand::<ActionArguments>(&format!("new BTCUSDT {line}")).unwrap();
+            assert!(parsed.action().is_err(), "{line}");
+        }
+        assert!(new("buy 1 --price 2 --force gtd --expire-at 1h").expire_at_ns > 0);
+    }
+
+    #[test]
+    fn reduce_only_position_and_protection_are_passed_on() {
+        let plain = new("buy 1");
+        assert_eq!((plain.reduce_only, plain.position_ticket), (false, 0));
+        assert_eq!((plain.stop_loss, plain.take_profit), (None, None));
+        let order = new("buy 1 --reduce-only --position 7 --stop-loss 1.5 --take-profit 2.5");
+        assert_eq!((order.reduce_only, order.position_ticket), (true, 7));
+        assert_eq!(order.stop_loss.unwrap().to_string(), "1.5");
+        assert_eq!(order.take_profit.unwrap().to_string(), "2.5");
+    }
+
+    #[test]
+    fn order_or_of_name_the_order() {
+        assert_eq!(action("cancel --order 17"), Action::Cancel(Target::Order(OrderId(17))));
+        assert_eq!(action("cancel --of 42"), Action::Cancel(Target::Command(CommandId(42))));
+        assert!(is_wrong("cancel"), "neither");
+        assert!(is_wrong("cancel --order 1 --of 2"), "both");
+        assert_eq!(
+            action("query order --of 42"),
+            Action::Query(Query::Order(Target::Command(CommandId(42))))
+        );
+    }
+
+    #[test]
+    fn replace_keeps_what_is_not_given() {
+        let Action::Replace(replace) = action("replace --order 3 --price 2") else { panic!() };
+        assert_eq!((replace.quantity, replace.stop_price), (None, None));
+        let Action::Replace(replace) = action("replace --of 3 --quantity 1 --stop-price 4") else { panic!() };
+        assert_eq!((replace.price, replace.target), (None, Target::Command(CommandId(3))));
+        assert!(replace.quantity.is_some() && replace.stop_price.is_some());
+    }
+
+    #[test]
+    fn close_takes_all_unless_a_quantity_is_given() {
+        let Action::Close(close) = action("close EURUSD") else { panic!() };
+        assert_eq!((close.quantity, close.position_ticket), (None, 0));
+        let Action::Close(close) = action("close EURUSD --quantity 0.1 --position 9") else { panic!() };
+        assert_eq!((close.quantity.unwrap().to_string(), close.position_ticket), ("0.1".to_owned(), 9));
+    }
+
+    #[test]
+    fn symbol_narrows_what_reaches_many() {
+        let all = Scope { symbol: None };
+        let one = Scope { symbol: Some(Symbol::truncated("EURUSD")) };
+        assert_eq!(action("cancel-all"), Action::CancelAll(all));
+        assert_eq!(action("cancel-all --symbol EURUSD"), Action::CancelAll(one));
+        assert_eq!(action("close-all --symbol EURUSD"), Action::CloseAll(one));
+        assert_eq!(action("query limits --symbol EURUSD"), Action::Query(Query::Limits(one)));
+    }
+
+    #[test]
+    fn halt_stops_the_whole_and_touches_nothing_unless_told() {
+        let Action::Halt(halt) = action("halt") else { panic!() };
+        assert_eq!((halt.scope, halt.state), (HaltScope::Whole, TradingState::Halted));
+        assert_eq!((halt.cancel_working, halt.flatten, halt.reason.as_str()), (false, false, "by hand"));
+        let line = "halt --scope account:main --reducing --cancel-working --flatten --reason prices";
+        let Action::Halt(halt) = action(line) else { panic!() };
+        assert_eq!(halt.scope, HaltScope::Account(AccountName::truncated("main")));
+        assert_eq!(halt.state, TradingState::Reducing);
+        assert_eq!((halt.cancel_working, halt.flatten, halt.reason.as_str()), (true, true, "prices"));
+        assert!(is_wrong("halt --scope main"), "a scope says of what kind it is");
+        assert!(is_wrong(&format!("halt --reason {}", "x".repeat(64))), "a reason has 63 bytes at most");
+    }
+
+    #[test]
+    fn resume_names_what_was_halted() {
+        let Action::Resume(resume) = action("resume --scope symbol:EURUSD --reason calm") else { panic!() };
+        assert_eq!(resume.scope, HaltScope::Symbol(Symbol::truncated("EURUSD")));
+        assert_eq!(resume.reason.as_str(), "calm");
+    }
+}

@@ -207,11 +207,21 @@ impl Subcommand {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn json_and_color_may_stand_anywhere() {
+        for line in ["tollgate --json --color never status", "tollgate status --color never --json"] {
+            let given = Arguments::try_parse_from(line.split(' ')).unwrap();
+            assert!(given.json && matches!(given.color, ColorChoice::Never), "{line}");
+        }
+        assert!(Arguments::try_parse_from(["tollgate", "status", "--color", "blue"]).is_err());
     }
 }

@@ -80,3 +80,20 @@ pub(crate) fn invalid(path: &Path, errors: &ConfigErrors) -> Failure {
     let list = list.concat();
     Failure::new(Exit::Configuration, format_args!("{} has {count} {noun}:{list}", path.display()))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::flags;
+
+    use super::*;
+
+    #[test]
+    fn config_names_the_settings() {
+        let given: ConfigOption = flags::arguments("--config a.toml").unwrap();
+        assert_eq!(given.config, PathBuf::from("a.toml"));
+        assert!(flags::arguments::<ConfigOption>("a.toml").is_err(), "a flag, not a place");
+        let given: CheckArguments = flags::arguments("a.toml").unwrap();
+        assert_eq!(given.file, PathBuf::from("a.toml"));
+    }
+}

@@ -61,3 +61,21 @@ pub(crate) fn resolve(text: &str) -> Result<SocketAddr, Failure> {
     let mut found = text.to_socket_addrs().map_err(|error| wrong(&error))?;
     found.next().ok_or_else(|| wrong(&"the name has no address"))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::flags;
+
+    use super::*;
+
+    #[test]
+    fn key_address_and_timeout_say_how_to_reach_the_gateway() {
+        let given: Connection = flags::arguments("--key a.toml --address host:7000 --timeout 250ms").unwrap();
+        assert_eq!(given.key, Some(PathBuf::from("a.toml")));
+        assert_eq!(given.address.as_deref(), Some("host:7000"));
+        assert_eq!(given.timeout, Duration::from_millis(250));
+        assert_eq!(flags::arguments::<Connection>("").unwrap().timeout, Duration::from_secs(5));
+        assert!(flags::arguments::<Connection>("--timeout never").is_err());
+    }
+}

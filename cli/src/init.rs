@@ -220,8 +220,20 @@ pub(crate) fn shell_word(path: &Path) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::flags;
+
+    #[test]
+    fn listen_and_side_listen_are_addresses() {
+        let given: InitArguments =
+            flags::arguments("here --listen 10.0.0.1:7000 --side-listen 127.0.0.1:9").unwrap();
+        assert_eq!(given.listen, "10.0.0.1:7000".parse().ok());
+        assert_eq!(given.side_listen, "127.0.0.1:9".parse().ok());
+        assert_eq!(given.directory, PathBuf::from("here"));
+        assert!(flags::arguments::<InitArguments>("--listen localhost").is_err(), "an address and a port");
+    }
 
     #[test]
     fn values_of_the_example_are_replaced_where_they_stand() {

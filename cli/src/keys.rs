@@ -64,7 +64,7 @@ pub(crate) struct AddArguments {
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     symbols: Option<Vec<Symbol>>,
     /// When the key ceases to be good: a time, or in so long (`30d`).
-    #[arg(long, value_name = "TIME", value_parser = moment::parse_future)]
+    #[arg(long, value_name = "TIME", value_parser = moment::parse_to_come)]
     expires: Option<u64>,
     #[command(flatten)]
     file: FileArguments,
@@ -348,4 +348,50 @@ fn entry_document(entry: &Entry) -> serde_json::Value {
         "expires_at": entry.expires_at_ns.map(document::time),
         "revoked_at": entry.revoked_at_ns.map(document::time),
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::flags;
+
+    use super::*;
+
+    fn add(line: &str) -> Result<AddArguments, clap::Error> {
+        flags::arguments(&format!("--config a.toml trend {line}"))
+    }
+
+    #[test]
+    fn scope_is_needed_and_may_be_repeated_or_listed() {
+        assert!(add("").is_err());
+        assert!(add("--scope everything").is_err());
+        assert_eq!(add("--scope trade --scope read").unwrap().scopes, ["trade", "read"]);
+        assert_eq!(add("--scope trade,read").unwrap().scopes, ["trade", "read"]);
+    }
+
+    #[test]
+    fn id_kind_and_mac_have_defaults() {
+        let plain = add("--scope read").unwrap();
+        assert_eq!(plain.id, None);
+        assert!(matches!((plain.kind, plain.mac), (Kind::Hmac, Mac::Blake3)));
+        let given = add("--scope read --id laptop --kind ed25519 --mac hmac-sha256").unwrap();
+        assert_eq!(given.id.unwrap().as_str(), "laptop");
+        assert!(matches!((given.kind, given.mac), (Kind::Ed25519, Mac::HmacSha256)));
+    }
+
+    #[test]
+    fn accounts_symbols_and_expires_narrow_a_key() {
+        let given = add("--scope read --accounts main,second --symbols EURUSD --expires 30d").unwrap();
+        assert_eq!(given.accounts.unwrap().len(), 2);
+        assert_eq!(given.symbols.unwrap()[0].as_str(), "EURUSD");
+        assert!(given.expires.unwrap() > now_ns() + 29 * 86_400 * 1_000_000_000);
+        assert!(add("--scope read --expires 2001-01-01T00:00:00Z").is_err(), "a key that never was good");
+    }
+
+    #[test]
+    fn output_and_gateway_address_are_for_the_client_s_file() {
+        let given = add("--scope read --output a/b.toml --gateway-address example.org:7000").unwrap();
+        assert_eq!(given.file.output.unwrap().to_str(), Some("a/b.toml"));
+        assert_eq!(given.file.gateway_address.as_deref(), Some("example.org:7000"));
+    }
 }

@@ -10,6 +10,8 @@ mod describe;
 mod doctor;
 mod document;
 mod failure;
+#[cfg(test)]
+mod flags;
 mod fresh_key;
 mod http;
 mod init;

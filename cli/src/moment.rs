@@ -63,6 +63,16 @@ pub(crate) fn parse_future(text: &str) -> Result<u64, String> {
     }
 }
 
+/// The same where a time that is past makes no sense.
+pub(crate) fn parse_to_come(text: &str) -> Result<u64, String> {
+    let at_ns = parse_future(text)?;
+    if at_ns > now_ns() {
+        Ok(at_ns)
+    } else {
+        Err("a time that is past: give one to come, or `30d`".to_owned())
+    }
+}
+
 /// A length of time on the command line: a whole number with `ms`, `s`, `m`, `h` or `d`.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || "not a length of time: give a number with ms, s, m, h or d, as in 90s".to_owned();

@@ -79,3 +79,20 @@ impl AccountQuery {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::flags;
+
+    use super::*;
+
+    #[test]
+    fn account_and_symbol_narrow_a_query() {
+        let given: ScopedQuery = flags::arguments("--account main --symbol EURUSD").unwrap();
+        assert_eq!(given.common.account.as_str(), "main");
+        assert_eq!(given.symbol.scope().symbol.unwrap().as_str(), "EURUSD");
+        let plain: ScopedQuery = flags::arguments("").unwrap();
+        assert!(plain.common.account.is_empty() && plain.symbol.scope().symbol.is_none());
+    }
+}

@@ -264,3 +264,55 @@ pub(crate) fn print_event(event: &Event, output: &Output) -> Result<(), Failure>
         output.paint(Tone::Faint, &command),
     ))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::flags;
+
+    use super::*;
+
+    const ACTION: &str = "new BTCUSDT buy 1";
+
+    fn send(line: &str) -> Result<SendArguments, clap::Error> {
+        flags::arguments(line)
+    }
+
+    #[test]
+    fn account_is_none_unless_it_is_named() {
+        assert!(send(ACTION).unwrap().command().unwrap().account.is_empty());
+        let named = send(&format!("--account main {ACTION}")).unwrap().command().unwrap();
+        assert_eq!(named.account.as_str(), "main");
+    }
+
+    #[test]
+    fn command_id_and_created_at_make_the_same_command_again() {
+        let line = format!("{ACTION} --command-id 42 --created-at 2026-01-02T03:04:05Z");
+        let (first, second) =
+            (send(&line).unwrap().command().unwrap(), send(&line).unwrap().command().unwrap());
+        assert_eq!(first, second);
+        assert_eq!(first.command_id, CommandId(42));
+        let fresh = |_| send(ACTION).unwrap().command().unwrap().command_id;
+        let ids: std::collections::HashSet<_> = (0..100).map(fresh).collect();
+        assert_eq!(ids.len(), 100, "without an id, every command has one of its own");
+        assert!(send(&format!("{ACTION} --created-at 1h")).is_err(), "a time alone is another command");
+    }
+
+    #[test]
+    fn deadline_ms_counts_from_when_the_command_was_made() {
+        assert_eq!(send(ACTION).unwrap().command().unwrap().deadline_ns, 0);
+        let line = format!("{ACTION} --command-id 1 --created-at 2026-01-02T03:04:05Z --deadline-ms 500");
+        let command = send(&line).unwrap().command().unwrap();
+        assert_eq!(command.deadline_ns - command.created_at_ns, 500_000_000);
+        let beyond = send(&format!("{ACTION} --deadline-ms {}", u64::MAX)).unwrap();
+        assert!(beyond.command().is_err());
+    }
+
+    #[test]
+    fn wait_has_a_default_and_takes_its_time_with_an_equals_sign() {
+        assert_eq!(send(ACTION).unwrap().wait, None);
+        assert_eq!(send(&format!("--wait {ACTION}")).unwrap().wait, Some(Duration::from_secs(10)));
+        assert_eq!(send(&format!("{ACTION} --wait=500ms")).unwrap().wait, Some(Duration::from_millis(500)));
+        assert!(send(&format!("{ACTION} --wait=soon")).is_err());
+    }
+}

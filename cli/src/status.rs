@@ -197,8 +197,21 @@ fn figures(samples: &Samples<'_>) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::flags;
+
+    #[test]
+    fn config_or_an_address_name_the_side_port() {
+        let given: StatusArguments = flags::arguments("10.0.0.5:9091 --timeout 1s").unwrap();
+        assert_eq!(
+            (given.address.as_deref(), given.timeout),
+            (Some("10.0.0.5:9091"), Duration::from_secs(1))
+        );
+        let given: StatusArguments = flags::arguments("--config a.toml").unwrap();
+        assert_eq!((given.config, given.timeout), (Some(PathBuf::from("a.toml")), Duration::from_secs(2)));
+    }
 
     const PAGE: &str = "# HELP a_total X.\n# TYPE a_total counter\na_total{action=\"new\",outcome=\"ok\"} 3\n\
         a_total{action=\"query\",outcome=\"ok\"} 4\na_total{action=\"new\",outcome=\"no\"} 9\n\

@@ -127,3 +127,20 @@ fn note(output: &Output, text: &str) {
         );
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::flags;
+
+    use super::*;
+
+    #[test]
+    fn from_begins_at_one_and_count_ends() {
+        let given: WatchArguments = flags::arguments("--from 1 --count 3").unwrap();
+        assert_eq!((given.from, given.count), (Some(1), Some(3)));
+        let plain: WatchArguments = flags::arguments("").unwrap();
+        assert_eq!((plain.from, plain.count), (None, None));
+        assert!(flags::arguments::<WatchArguments>("--from 0").is_err(), "the first event is number 1");
+    }
+}

@@ -310,3 +310,40 @@ fn ask_state(
     let _ = client.goodbye();
     Ok((positions, figures))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::flags;
+
+    use super::*;
+
+    fn demo(line: &str) -> Result<DemoArguments, clap::Error> {
+        flags::arguments(line)
+    }
+
+    #[test]
+    fn once_ends_it_and_the_port_is_any_that_is_free() {
+        let plain = demo("").unwrap();
+        assert_eq!((plain.once, plain.port, plain.directory), (false, 0, None));
+        let given = demo("--once --port 7000 --directory here").unwrap();
+        assert_eq!((given.once, given.port), (true, 7000));
+        assert_eq!(given.directory.unwrap().to_str(), Some("here"));
+    }
+
+    #[test]
+    fn commands_and_rate_say_how_much() {
+        let plain = demo("").unwrap();
+        assert_eq!((plain.commands, plain.rate), (8_000, 2_000));
+        let given = demo("--commands 100 --rate 0").unwrap();
+        assert_eq!((given.commands, given.rate), (100, 0));
+        assert!(demo("--commands 99").is_err(), "too few to have some of every kind");
+    }
+
+    #[test]
+    fn speed_is_for_recorded_prices() {
+        let given = demo("--prices btcusdt.gz --speed 10").unwrap();
+        assert_eq!((given.prices.unwrap().to_str(), given.speed), (Some("btcusdt.gz"), 10));
+        assert!(demo("--speed 10").is_err());
+    }
+}

@@ -152,8 +152,10 @@ fn quoted(text: &str) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::flags;
 
     #[test]
     fn cells_are_found_in_the_parts_and_quoted() {
@@ -163,5 +165,15 @@ mod tests {
         let cells = ["kind", "price", "symbol", "code", "fee"].map(|column| cell(&document, column));
         assert_eq!(cells, ["refusal", "1.5", "\"A,B\"", "X", ""]);
         assert_eq!(quoted("say \"no\""), "\"say \"\"no\"\"\"");
+    }
+
+    #[test]
+    fn format_is_json_lines_unless_it_is_given() {
+        let plain: ExportArguments = flags::arguments("journal").unwrap();
+        assert!(matches!(plain.format, Format::Jsonl) && plain.output.is_none());
+        let given: ExportArguments = flags::arguments("journal --format csv --output a.csv").unwrap();
+        assert!(matches!(given.format, Format::Csv));
+        assert_eq!(given.output.unwrap().to_str(), Some("a.csv"));
+        assert!(flags::arguments::<ExportArguments>("journal --format xml").is_err());
     }
 }

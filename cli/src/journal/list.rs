@@ -88,3 +88,20 @@ impl FollowArguments {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::flags;
+
+    use super::*;
+
+    #[test]
+    fn last_and_count_bound_what_is_shown() {
+        let given: ListArguments = flags::arguments("journal --last 20").unwrap();
+        assert_eq!(given.last, Some(20));
+        let given: FollowArguments = flags::arguments("journal --count 3").unwrap();
+        assert_eq!(given.count, Some(3));
+        assert!(flags::arguments::<ListArguments>("journal --last -1").is_err());
+    }
+}

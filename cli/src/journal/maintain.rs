@@ -211,3 +211,17 @@ fn report_repair(report: &RepairReport, output: &Output) -> Result<(), Failure> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::flags;
+
+    use super::*;
+
+    #[test]
+    fn dry_run_is_off_unless_it_is_given() {
+        assert!(!flags::arguments::<RepairArguments>("journal").unwrap().dry_run);
+        assert!(flags::arguments::<RepairArguments>("journal --dry-run").unwrap().dry_run);
+    }
+}
