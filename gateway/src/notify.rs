@@ -117,8 +117,11 @@ impl Notifier {
         })
     }
 
-    /// How often [`observe`](Self::observe) wants to be called: 5 to 250 ms.
+    /// How long after this [`observe`](Self::observe) wants to be called: 5 to 250 ms, shortest until it is ready.
     pub fn interval(&self) -> Duration {
+        if !self.ready {
+            return LOOK_INTERVAL_MIN;
+        }
         let wanted = self.watchdog.map_or(LOOK_INTERVAL_MAX, |time| time / (FEEDS * LOOKS));
         wanted.clamp(LOOK_INTERVAL_MIN, LOOK_INTERVAL_MAX)
     }
@@ -338,14 +341,15 @@ mod tests {
         let manager = Manager::with_path();
         let mut notifier = manager.start("1000000");
         let metrics = Metrics::new(0, 1);
-        let interval = notifier.interval().as_millis() as u64;
-        assert_eq!(interval, 125);
+        assert_eq!(notifier.interval(), LOOK_INTERVAL_MIN);
+        let interval = 125;
 
         let mut turning = 0;
         for look in 0..80 {
             metrics.turns.add(1);
             notifier.observe(&metrics, manager.at(look * interval));
             turning += feeds(&manager.heard());
+            assert_eq!(notifier.interval(), Duration::from_millis(interval));
         }
         // Ten seconds, four feeds a second.
         assert_eq!(turning, 40);
