@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Poll, Token, Waker};
 use tollgate_bridge::lane::{Bell, lane};
-use tollgate_bridge::paper::feed::{FeedSettings, Pace, Walk};
+use tollgate_bridge::paper::feed::{FeedSettings, Walk};
 use tollgate_bridge::paper::{self, Faults, LaneCapacities, PaperHandle, PaperSettings};
 use tollgate_config::{Settings, VenueKind};
 use tollgate_journal::{FlusherHandle, FlusherOptions, Room};
@@ -23,6 +23,7 @@ use crate::hot::{Hot, HotParts, Rules, Sizes, State, StopFlag, VenueParts};
 use crate::metrics::Metrics;
 use crate::record::{PAYLOAD_BYTES_MAX, Record, Start};
 use crate::recovery::{Recovery, RecoveryError};
+use crate::venue_files;
 
 /// Messages between the hot thread and the door.
 const DOOR_LANE: usize = 1024;
@@ -448,13 +449,9 @@ fn feed_settings(
                 walks,
             }
         }
-        tollgate_config::FeedSettings::CsvQuotes { file, instrument, speed } => FeedSettings::CsvQuotes {
-            path: file.clone(),
-            instrument: InstrumentIndex(*instrument),
-            pace: Pace { speed: *speed, repeat: true },
-        },
-        tollgate_config::FeedSettings::BinanceStream { file, speed } => {
-            FeedSettings::BinanceStream { path: file.clone(), pace: Pace { speed: *speed, repeat: true } }
+        recorded => {
+            let (recording, _) = venue_files::recorded(recorded).ok_or("the feed is of no known kind")?;
+            recording
         }
     })
 }

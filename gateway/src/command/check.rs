@@ -28,7 +28,7 @@ pub(crate) struct CheckArguments {
 
 impl CheckArguments {
     pub(crate) fn run(&self, output: &Output) -> Result<(), Failure> {
-        let settings = match read(&self.file) {
+        let settings = match read(&self.file, VenueFiles::new(Disk).with_recordings()) {
             Ok(settings) => settings,
             Err(errors) if output.json => {
                 output.document(&json!({"valid": false, "errors": errors}))?;
@@ -66,11 +66,16 @@ fn counted(count: usize, noun: &str) -> String {
 
 /// Loads settings, or tells every mistake in them.
 pub(crate) fn load(path: &Path) -> Result<Settings, Failure> {
-    read(path).map_err(|errors| invalid(path, &errors))
+    read(path, VenueFiles::new(Disk)).map_err(|errors| invalid(path, &errors))
 }
 
-fn read(path: &Path) -> Result<Settings, ConfigErrors> {
-    Settings::load_with(path, &|name| std::env::var(name).ok(), &VenueFiles(Disk))
+/// [`load`], for whoever will play recorded prices: those are looked through too.
+pub(crate) fn load_to_run(path: &Path) -> Result<Settings, Failure> {
+    read(path, VenueFiles::new(Disk).with_recordings()).map_err(|errors| invalid(path, &errors))
+}
+
+fn read(path: &Path, files: VenueFiles<Disk>) -> Result<Settings, ConfigErrors> {
+    Settings::load_with(path, &|name| std::env::var(name).ok(), &files)
 }
 
 pub(crate) fn invalid(path: &Path, errors: &ConfigErrors) -> Failure {
