@@ -6,6 +6,7 @@ pub mod command;
 pub mod gateway;
 pub mod hot;
 pub mod link;
+pub mod memory_need;
 pub mod metrics;
 pub mod record;
 pub mod recovery;

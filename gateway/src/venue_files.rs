@@ -22,6 +22,11 @@ impl<F> VenueFiles<F> {
         Self { files, looks_at_recordings: false }
     }
 
+    /// Settings are read to run by them, or to say whether they can be.
+    pub(crate) fn is_to_run(&self) -> bool {
+        self.looks_at_recordings
+    }
+
     /// Recorded prices are looked through too.
     #[must_use]
     pub fn with_recordings(self) -> Self {

@@ -8,6 +8,7 @@ use tollgate_config::{ConfigErrors, Disk, Settings};
 
 use super::failure::{Exit, Failure};
 use super::output::{Output, Tone};
+use crate::memory_need::{self, shown_bytes};
 use crate::venue_files::VenueFiles;
 
 /// Which settings are meant.
@@ -41,6 +42,7 @@ impl CheckArguments {
                 "valid": true,
                 "warnings": settings.warnings,
                 "keys": settings.keys.len(),
+                "memory_bytes": memory_need::total_bytes(&settings),
                 "settings": settings.describe(),
             }));
         }
@@ -48,6 +50,8 @@ impl CheckArguments {
         for warning in &settings.warnings {
             output.line(format_args!("{} {warning}", output.paint(Tone::Warning, "# warning:")))?;
         }
+        let reserved = shown_bytes(memory_need::total_bytes(&settings));
+        output.line(format_args!("# about {reserved} of memory are reserved at the start"))?;
         let counts = [
             counted(settings.venues.len(), "venue"),
             counted(settings.instruments.len(), "instrument"),
@@ -75,7 +79,13 @@ pub(crate) fn load_to_run(path: &Path) -> Result<Settings, Failure> {
 }
 
 fn read(path: &Path, files: VenueFiles<Disk>) -> Result<Settings, ConfigErrors> {
-    Settings::load_with(path, &|name| std::env::var(name).ok(), &files)
+    let settings = Settings::load_with(path, &|name| std::env::var(name).ok(), &files)?;
+    if files.is_to_run()
+        && let Some(memory_bytes) = memory_need::of_machine()
+    {
+        memory_need::check(&settings, memory_bytes)?;
+    }
+    Ok(settings)
 }
 
 pub(crate) fn invalid(path: &Path, errors: &ConfigErrors) -> Failure {
