@@ -11,7 +11,9 @@ use common::instruments;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
-use tollgate_bridge::paper::feed::{Feed, FeedError, FeedSettings, FeedStatistics, Pace, Walk};
+use tollgate_bridge::paper::feed::{
+    Fault, Feed, FeedError, FeedSettings, FeedStatistics, Pace, Walk, examine,
+};
 use tollgate_protocol::instrument::InstrumentIndex;
 
 const BTCUSDT: InstrumentIndex = InstrumentIndex(0);
@@ -87,8 +89,10 @@ fn a_recording_can_start_again() {
         }
         assert_eq!(quotes, all, "round {round}");
     }
-    assert_eq!(now_ns, 900_000_000);
-    assert_eq!((feed.statistics().quotes, feed.statistics().ended), (9, 0));
+    // Before it begins again, it waits as long as between two quotes on average: 150 ms.
+    assert_eq!(now_ns, 3 * (300_000_000 + 150_000_000));
+    let statistics = feed.statistics();
+    assert_eq!((statistics.quotes, statistics.repeats, statistics.ended), (9, 3, 0));
 }
 
 #[test]
@@ -120,9 +124,10 @@ fn instruments_of_other_venues_are_unknown() {
     let settings = [FeedSettings::BinanceStream { path: fixture("binance.txt"), pace: AS_ASKED }];
     let mut feed = Feed::open(&settings, &instruments(), 1).unwrap();
     assert!(due(&mut feed, 5).iter().all(|(instrument, _, _)| *instrument == 2));
-    let mut feed = Feed::open(&settings, &instruments(), 9).unwrap();
-    assert_eq!(due(&mut feed, 5), []);
-    assert_eq!(feed.statistics().unknown_symbols, 4);
+    let told = Feed::open(&settings, &instruments(), 9).map(|_| ()).unwrap_err().to_string();
+    let expected = "has no quote that can be played in 7 lines; its 4 quotes are of BTCUSDT, ETHUSDT, and no instrument of \
+                    this venue has that symbol";
+    assert!(told.ends_with(expected), "{told}");
 }
 
 #[test]
@@ -138,12 +143,133 @@ fn compressed_files_are_the_same() {
     assert_eq!(due(&mut feed, 5), due(&mut expected, 5));
     assert_eq!(feed.statistics(), expected.statistics());
 
-    fs::write(&path, &compressed[..compressed.len() / 2]).unwrap();
-    let mut feed = binance(path);
-    due(&mut feed, 5);
-    let statistics = feed.statistics();
-    assert_eq!((statistics.ended, statistics.bad_lines), (1, 1));
-    assert!(statistics.first_bad_line.unwrap().reason.starts_with("cannot be read"));
+    let unnamed = folder.path().join("binance.txt");
+    fs::rename(&path, &unnamed).unwrap();
+    let mut feed = binance(unnamed.clone());
+    assert_eq!(due(&mut feed, 5).len(), 3, "compression is seen by the content, not by the name");
+
+    fs::write(&unnamed, &compressed[..compressed.len() / 2]).unwrap();
+    let told = refused(&FeedSettings::BinanceStream { path: unnamed, pace: AS_ASKED });
+    assert!(told.contains("is damaged: behind line") && told.contains("fetch it again"), "{told}");
+}
+
+fn refused(settings: &FeedSettings) -> String {
+    let told = Feed::open(std::slice::from_ref(settings), &instruments(), 0).map(|_| ()).unwrap_err();
+    assert_eq!(examine(settings, &instruments(), 0).map(|_| ()).unwrap_err().to_string(), told.to_string());
+    told.to_string()
+}
+
+/// Every wrong file of quotes, and what is said of it before it is played.
+#[test]
+fn what_cannot_be_played_is_told_before_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("quotes.csv");
+    let utf16 = |text: &str| {
+        [&[0xff, 0xfe][..], &text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()].concat()
+    };
+    let line = "20240102 030405006,1.1,1.2,0\n";
+    for (content, expected) in [
+        (Vec::new(), "is empty"),
+        (b"\xef\xbb\xbf".to_vec(), "is empty"),
+        (utf16(line), "is UTF-16 text: save it as UTF-8"),
+        (utf16(line)[2..].to_vec(), "is UTF-16 text: save it as UTF-8"),
+        (b"timestamp,bid,ask\n".to_vec(), "has no quote that can be played in 1 line"),
+        (
+            b"timestamp,bid,ask\n1577898000065,1.1,1.2\n".to_vec(),
+            "line 2: time \"1577898000065\" is a bare number: write it as 2013-01-01 22:00:00.295+00:00",
+        ),
+        (line.as_bytes().to_vec(), "has 1 quote of one moment alone"),
+        (line.repeat(3).into_bytes(), "has 3 quotes of one moment alone"),
+        (b"\x1f\x8b\x08garbage".to_vec(), ""),
+    ] {
+        fs::write(&path, &content).unwrap();
+        let pace = Pace { speed: 1, repeat: true };
+        let told = refused(&FeedSettings::CsvQuotes { path: path.clone(), instrument: EURUSD, pace });
+        assert!(told.contains(expected) && told.contains("quotes.csv"), "{content:?}: {told}");
+    }
+    let told = refused(&FeedSettings::BinanceStream { path: folder.path().to_owned(), pace: AS_ASKED });
+    assert!(told.contains("is not a regular file"), "{told}");
+}
+
+/// A recording in milliseconds would be played a million times too fast.
+#[test]
+fn a_stream_in_another_unit_of_time_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("stream");
+    let ticker = r#"{"e":"bookTicker","s":"BTCUSDT","b":"1.0","a":"2.0"}"#;
+    for (time, unit) in
+        [("1723161255", "seconds"), ("1723161255030", "milliseconds"), ("1723161255030314", "microseconds")]
+    {
+        fs::write(&path, format!("{time} {ticker}\n").repeat(2)).unwrap();
+        let told = refused(&FeedSettings::BinanceStream { path: path.clone(), pace: AS_ASKED });
+        assert!(
+            told.contains(&format!("line 1: time {time} is in {unit}: nanoseconds since 1970 are needed")),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn times_that_go_back_are_skipped_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("quotes.csv");
+    let line = |second: u32| format!("20240102 0304{second:02}000,1.1{second},1.9,0\n");
+    fs::write(&path, [line(10), line(11), line(5), line(6), line(12)].concat()).unwrap();
+    let settings = FeedSettings::CsvQuotes {
+        path: path.clone(),
+        instrument: EURUSD,
+        pace: Pace { speed: 1, repeat: false },
+    };
+    let found = examine(&settings, &instruments(), 0).unwrap().unwrap();
+    assert_eq!((found.statistics.quotes, found.span_ns, found.is_whole), (3, 2_000_000_000, true));
+    let told = found.warnings(1, &[(EURUSD.0, "EURUSD")]);
+    let expected = "2 of its 5 lines cannot be played and are skipped: 2 with a time before that of an earlier line; the \
+                    first is line 3: the time is 6000000000 ns before that of an earlier line";
+    assert_eq!(told, [expected]);
+
+    let mut feed = csv(path, Pace { speed: 1, repeat: false });
+    assert_eq!(due(&mut feed, 1_000), [(1, 111_000, 190_000)].map(|(at, _, ask)| (at, 111_000, ask)));
+    assert_eq!(feed.next_due_ns(1_000), Some(1_000 + 1_000_000_000));
+    assert_eq!(due(&mut feed, 1_000 + 2_000_000_000).len(), 2);
+    assert_eq!(feed.statistics().bad_lines.of(Fault::TimeBack), 2);
+}
+
+#[test]
+fn what_is_left_out_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("stream");
+    let line = |hour: u64, symbol: &str| {
+        let time_ns = 1_700_000_000_000_000_000 + hour * 3_600_000_000_000;
+        format!("{time_ns} {{\"e\":\"bookTicker\",\"s\":\"{symbol}\",\"b\":\"1.0\",\"a\":\"2.0\"}}\n")
+    };
+    let lines = [line(0, "BTCUSDT"), "nonsense\n".to_owned(), line(0, "XYZ"), line(5, "BTCUSDT")];
+    fs::write(&path, lines.concat()).unwrap();
+    let settings = FeedSettings::BinanceStream { path, pace: AS_ASKED };
+    let found = examine(&settings, &instruments(), 0).unwrap().unwrap();
+    let names = [(BTCUSDT.0, "BTCUSDT"), (EURUSD.0, "EURUSD")];
+    let expected = [
+        "1 of its 4 lines cannot be played and is skipped: 1 of another form; the first is line 2: no space between time \
+         and message",
+        "1 quote of symbols that no instrument of this venue has are skipped, as of XYZ",
+        "there is no quote of 1 of this venue's 2 instruments: orders in EURUSD are refused for want of a price",
+        "prices stand still for 150 minutes before line 4, at speed 2",
+    ];
+    assert_eq!(found.warnings(2, &names), expected);
+    assert_eq!(found.warnings(0, &names[..1]).len(), 2);
+}
+
+/// The end of a file that has changed since it was looked at: no storm, no silence.
+#[test]
+fn a_recording_that_shrinks_to_one_moment_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("quotes.csv");
+    let line = |second: u32| format!("20240102 0304{second:02}000,1.1,1.9,0\n");
+    fs::write(&path, [line(1), line(2)].concat()).unwrap();
+    let mut feed = csv(path.clone(), Pace { speed: 1_000_000, repeat: true });
+    fs::write(&path, line(1)).unwrap();
+    let quotes: usize = (0..10).map(|second| due(&mut feed, second * 1_000_000_000).len()).sum();
+    assert_eq!(quotes, 3, "both of the first time, the one of the second");
+    assert_eq!(feed.statistics().ended, 1);
 }
 
 #[test]
@@ -159,20 +285,13 @@ fn bad_lines_are_counted_and_the_first_is_told() {
     let mut feed = csv(path.clone(), AS_ASKED);
     assert_eq!(due(&mut feed, 5), [(1, 110_000, 120_000), (1, 130_000, 140_000)]);
     let statistics = feed.statistics();
-    assert_eq!((statistics.lines, statistics.lines_skipped, statistics.bad_lines), (7, 2, 3));
+    assert_eq!((statistics.lines, statistics.lines_skipped, statistics.bad_lines.total()), (7, 2, 3));
+    for fault in [Fault::Form, Fault::Encoding, Fault::Length] {
+        assert_eq!(statistics.bad_lines.of(fault), 1, "{fault:?}");
+    }
     let first = statistics.first_bad_line.unwrap();
     assert_eq!((&first.path, first.number), (&path, 4));
     assert_eq!(first.reason, "fewer than three fields: time,bid,ask");
-}
-
-#[test]
-fn a_repeated_recording_without_quotes_ends() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("quotes.csv");
-    fs::write(&path, "timestamp,bid,ask\n".to_owned() + &"x\n".repeat(5_000)).unwrap();
-    let mut feed = csv(path, Pace { speed: 1, repeat: true });
-    assert_eq!(due(&mut feed, 5), []);
-    assert_eq!((feed.statistics().ended, feed.statistics().bad_lines), (1, 5_000));
 }
 
 #[test]
@@ -254,7 +373,9 @@ proptest! {
             any::<u8>().prop_map(|byte| vec![byte]),
             Just(b"\n".to_vec()),
             Just(b"20240102 030405006,1.1,1.2,0\n".to_vec()),
-            Just(b"1 {\"e\":\"bookTicker\",\"s\":\"BTCUSDT\",\"b\":\"1\",\"a\":\"2\"}\n".to_vec()),
+            Just(b"1700000000000000001 {\"e\":\"bookTicker\",\"s\":\"BTCUSDT\",\"b\":\"1\",\"a\":\"2\"}\n".to_vec()),
+            Just(b"1700000000000000009 {\"e\":\"bookTicker\",\"s\":\"BTCUSDT\",\"b\":\"1\",\"a\":\"2\"}\n".to_vec()),
+            Just(b"20240102 030405007,1.1,1.2,0\n".to_vec()),
         ], 0..60),
         is_compressed: bool,
     ) {
@@ -269,7 +390,7 @@ proptest! {
                 prop_assert!(due(&mut feed, 5).iter().all(|(_, bid, ask)| *bid > 0 && ask >= bid));
                 let statistics = feed.statistics();
                 prop_assert_eq!(statistics.ended, 1);
-                prop_assert_eq!(statistics.bad_lines > 0, statistics.first_bad_line.is_some());
+                prop_assert_eq!(statistics.bad_lines.total() > 0, statistics.first_bad_line.is_some());
             }
         }
     }

@@ -276,8 +276,8 @@ fn cancels_and_changes_of_others_are_refused() {
     bench.place(market(1));
     assert_eq!(words(&bench.cancel(1)[0]), "order is filled");
     bench.place(limit(2, Side::Buy, 90));
-    assert_eq!(words(&bench.replace(2, 10, 0, 0)[0]), "limit price 0 is below 1");
-    assert_eq!(words(&bench.replace(2, 0, 90, 0)[0]), "quantity 0 is below 1");
+    assert_eq!(words(&bench.replace(2, 10, 0, 0)[0]), "limit price 0.0 is below 0.1");
+    assert_eq!(words(&bench.replace(2, 0, 90, 0)[0]), "quantity 0.000 is below 0.001");
     assert_eq!(words(&bench.replace(2, 10, 90, 5)[0]), "stop price 5 given, the type has none");
     assert_eq!(status(&bench.query(2)), (10, 0, VenueOrderState::Working));
 }
@@ -358,14 +358,14 @@ fn what_the_venue_does_not_have_is_refused_in_words() {
         ),
         (VenueOrder { instrument: InstrumentIndex(2), ..market(4) }, "instrument 2 is not traded here"),
         (VenueOrder { instrument: InstrumentIndex(9), ..market(5) }, "instrument 9 is not traded here"),
-        (VenueOrder { quantity_steps: 0, ..market(6) }, "quantity 0 is below 1"),
+        (VenueOrder { quantity_steps: 0, ..market(6) }, "quantity 0.000 is below 0.001"),
         (
             VenueOrder { quantity_steps: i64::MAX, ..market(7) },
-            "quantity 9223372036854775807 is above 9007199254740992",
+            "quantity 9223372036854775.807 is above 9007199254740.992",
         ),
         (VenueOrder { price_ticks: 5, ..market(8) }, "limit price 5 given, the type has none"),
-        (limit(9, Side::Buy, 0), "limit price 0 is below 1"),
-        (stop(10, Side::Buy, -3), "stop price -3 is below 1"),
+        (limit(9, Side::Buy, 0), "limit price 0.0 is below 0.1"),
+        (stop(10, Side::Buy, -3), "stop price -0.3 is below 0.1"),
         (
             VenueOrder { quantity_steps: 1 << 53, ..limit(11, Side::Buy, i64::MAX) },
             "price times quantity is beyond any amount of money",

@@ -167,9 +167,14 @@ enum Subcommand {
 
 /// Runs the command line and returns its exit code.
 pub(crate) fn start(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let json = arguments.iter().any(|argument| argument == "--json");
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
+            if json && error.use_stderr() {
+                return ExitCode::from(Failure::usage(error.render()).tell(true));
+            }
             // Help and version go to stdout and are no error; nobody is left to be told when that is gone.
             let _ = error.print();
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Clean };

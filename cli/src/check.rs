@@ -8,6 +8,7 @@ use tollgate_config::{ConfigErrors, Disk, Settings};
 
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, Tone};
+use tollgate_gateway::memory_need::{self, shown_bytes};
 use tollgate_gateway::venue_files::VenueFiles;
 
 /// Which settings are meant.
@@ -28,7 +29,7 @@ pub(crate) struct CheckArguments {
 
 impl CheckArguments {
     pub(crate) fn run(&self, output: &Output) -> Result<(), Failure> {
-        let settings = match read(&self.file) {
+        let settings = match read(&self.file, VenueFiles::new(Disk).with_recordings()) {
             Ok(settings) => settings,
             Err(errors) if output.json => {
                 output.document(&json!({"valid": false, "errors": errors}))?;
@@ -41,6 +42,7 @@ impl CheckArguments {
                 "valid": true,
                 "warnings": settings.warnings,
                 "keys": settings.keys.len(),
+                "memory_bytes": memory_need::total_bytes(&settings),
                 "settings": settings.describe(),
             }));
         }
@@ -48,6 +50,8 @@ impl CheckArguments {
         for warning in &settings.warnings {
             output.line(format_args!("{} {warning}", output.paint(Tone::Warning, "# warning:")))?;
         }
+        let reserved = shown_bytes(memory_need::total_bytes(&settings));
+        output.line(format_args!("# about {reserved} of memory are reserved at the start"))?;
         let counts = [
             counted(settings.venues.len(), "venue"),
             counted(settings.instruments.len(), "instrument"),
@@ -66,11 +70,22 @@ fn counted(count: usize, noun: &str) -> String {
 
 /// Loads settings, or tells every mistake in them.
 pub(crate) fn load(path: &Path) -> Result<Settings, Failure> {
-    read(path).map_err(|errors| invalid(path, &errors))
+    read(path, VenueFiles::new(Disk)).map_err(|errors| invalid(path, &errors))
 }
 
-fn read(path: &Path) -> Result<Settings, ConfigErrors> {
-    Settings::load_with(path, &|name| std::env::var(name).ok(), &VenueFiles(Disk))
+/// [`load`], for whoever will play recorded prices: those are looked through too.
+pub(crate) fn load_to_run(path: &Path) -> Result<Settings, Failure> {
+    read(path, VenueFiles::new(Disk).with_recordings()).map_err(|errors| invalid(path, &errors))
+}
+
+fn read(path: &Path, files: VenueFiles<Disk>) -> Result<Settings, ConfigErrors> {
+    let settings = Settings::load_with(path, &|name| std::env::var(name).ok(), &files)?;
+    if files.is_to_run()
+        && let Some(memory_bytes) = memory_need::of_machine()
+    {
+        memory_need::check(&settings, memory_bytes)?;
+    }
+    Ok(settings)
 }
 
 pub(crate) fn invalid(path: &Path, errors: &ConfigErrors) -> Failure {

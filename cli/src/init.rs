@@ -119,9 +119,11 @@ impl InitArguments {
         let mut text = with_value(EXAMPLE, "gateway", "directory", directory);
         if let Some(listen) = self.listen {
             text = with_value(&text, "gateway", "listen", &listen.to_string());
+            text = with_remote(&text, "gateway", listen);
         }
         if let Some(listen) = self.side_listen {
             text = with_value(&text, "side", "listen", &listen.to_string());
+            text = with_remote(&text, "side", listen);
         }
         Ok(text)
     }
@@ -133,7 +135,15 @@ fn create(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 
 /// `text` with another value of a key of a table; comments stay as they are.
 fn with_value(text: &str, table: &str, key: &str, value: &str) -> String {
-    let value = toml::Value::String(value.replace('$', "$$")).to_string();
+    with_toml(text, table, key, &toml::Value::String(value.replace('$', "$$")).to_string())
+}
+
+/// An address that other machines reach is asked for on the command line: the settings say so too.
+fn with_remote(text: &str, table: &str, listen: SocketAddr) -> String {
+    with_toml(text, table, "allow_remote", &(!listen.ip().is_loopback()).to_string())
+}
+
+fn with_toml(text: &str, table: &str, key: &str, value: &str) -> String {
     let mut here = false;
     let mut lines = Vec::new();
     for line in text.lines() {
@@ -244,6 +254,13 @@ mod tests {
         let text = with_value(EXAMPLE, "side", "listen", "127.0.0.1:1");
         let changed: Vec<_> = text.lines().zip(EXAMPLE.lines()).filter(|(new, old)| new != old).collect();
         assert_eq!(changed, [("listen = \"127.0.0.1:1\"", "listen = \"127.0.0.1:9091\"")]);
+    }
+
+    #[test]
+    fn an_address_for_other_machines_is_allowed_where_it_is_asked_for() {
+        let text = with_remote(EXAMPLE, "gateway", "0.0.0.0:7000".parse().unwrap());
+        let allowed: Vec<_> = text.lines().filter(|line| line.starts_with("allow_remote")).collect();
+        assert_eq!(allowed, ["allow_remote = true", "allow_remote = false"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tollgate_config::files::{Disk, Files, Privacy};
 use tollgate_protocol::client::LogonRequest;
-use tollgate_protocol::logon::{Credential, Secret};
+use tollgate_protocol::logon::{Credential, SECRET_BYTES_MIN, Secret};
 use tollgate_protocol::mac::MacAlgorithm;
 use tollgate_protocol::text::{KeyId, Text};
 use zeroize::{Zeroize, Zeroizing};
@@ -87,9 +87,9 @@ impl KeyFile {
             .map(Secret::new)
             .ok_or("secret is not hexadecimal digits: make the key anew with `tollgate keys rotate`")?;
         let credential = match document.kind {
-            Kind::Hmac => Credential::Hmac(secret),
+            Kind::Hmac if secret.expose().len() >= SECRET_BYTES_MIN => Credential::Hmac(secret),
             Kind::Ed25519 if secret.expose().len() == 32 => Credential::Ed25519(secret),
-            Kind::Ed25519 => return Err("secret of an Ed25519 key must be 64 hexadecimal digits".to_owned()),
+            kind => return Err(wrong_length(kind, secret.expose().len())),
         };
         let gateway_public_key = match &document.gateway_public_key {
             None => None,
@@ -161,6 +161,18 @@ impl KeyFile {
     }
 }
 
+fn wrong_length(kind: Kind, bytes: usize) -> String {
+    let wanted = match kind {
+        Kind::Hmac => format!("an HMAC key has {} at least", 2 * SECRET_BYTES_MIN),
+        Kind::Ed25519 => "an Ed25519 key has 64".to_owned(),
+    };
+    let digits = 2 * bytes;
+    format!(
+        "secret has {digits} hexadecimal digits, {wanted}: copy it whole, or make the key anew with `tollgate keys \
+         rotate`"
+    )
+}
+
 /// Writes a file that is not there yet, mode 0600.
 pub(crate) fn create_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
@@ -216,6 +228,13 @@ mod tests {
         assert_eq!(secret.expose(), (0..32).collect::<Vec<u8>>());
         assert_eq!(sample().create(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         sample().replace(&path).unwrap();
+        let marked = [b"\xef\xbb\xbf", std::fs::read(&path).unwrap().as_slice()].concat();
+        std::fs::write(&path, marked).unwrap();
+        assert_eq!(
+            KeyFile::load(&path).unwrap().key_id,
+            sample().key_id,
+            "a byte-order mark is no part of it"
+        );
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
 
@@ -232,6 +251,18 @@ mod tests {
                     "key_id = \"k\"\nkind = \"hmac\"\nsecret = \"{secret}x\"\ngateway_address = \"a:1\"\n"
                 ),
                 "secret is not hexadecimal",
+            ),
+            (
+                format!(
+                    "key_id = \"k\"\nkind = \"hmac\"\nsecret = \"{secret}\"\ngateway_address = \"a:1\"\n"
+                ),
+                "secret has 56 hexadecimal digits, an HMAC key has 64 at least",
+            ),
+            (
+                format!(
+                    "key_id = \"k\"\nkind = \"ed25519\"\nsecret = \"{secret}\"\ngateway_address = \"a:1\"\n"
+                ),
+                "secret has 56 hexadecimal digits, an Ed25519 key has 64",
             ),
         ] {
             let _ = std::fs::remove_file(&path);

@@ -7,7 +7,7 @@ use clap::Args;
 use tollgate_journal::OpenError;
 use tracing_subscriber::EnvFilter;
 
-use crate::check::{ConfigOption, load};
+use crate::check::{ConfigOption, load_to_run};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::signals::Stop;
@@ -27,7 +27,7 @@ pub(crate) struct RunArguments {
 
 impl RunArguments {
     pub(crate) fn run(&self, output: &Output) -> Result<(), Failure> {
-        let settings = load(&self.config.config)?;
+        let settings = load_to_run(&self.config.config)?;
         start_log(output)?;
         for warning in &settings.warnings {
             tracing::warn!("{warning}");

@@ -495,3 +495,53 @@ fn the_demonstration_reads_recorded_prices() {
     fs::write(&unnamed, "x").unwrap();
     tollgate(&format!("demo --once --prices {}", unnamed.display())).exits(2).complains("EURUSD");
 }
+
+#[test]
+fn check_says_what_is_wrong_with_recorded_prices_and_keys_do_not_mind() {
+    let home = Home::new();
+    let directory = home.path("gateway");
+    tollgate(&format!("init {}", directory.display())).exits(0);
+    let settings = directory.join("tollgate.toml");
+    let text = fs::read_to_string(&settings).unwrap();
+    let recorded = "kind = \"csv_quotes\"\nfile = \"quotes.csv\"\ninstrument = \"EURUSD\"";
+    let text = text.replace("kind = \"synthetic\"\n", &format!("{recorded}\n"));
+    let text: String = text
+        .lines()
+        .filter(|line| {
+            !["interval_ms", "volatility_bps", "spread_ticks"].iter().any(|key| line.starts_with(key))
+        })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    fs::write(&settings, &text).unwrap();
+    let check = format!("check {}", settings.display());
+    let quotes = directory.join("quotes.csv");
+    for (content, expected) in [
+        ("", "is empty"),
+        ("time;bid;ask\n", "expected the header timestamp,bid,ask"),
+        ("timestamp,bid,ask\n1577898000065,1.1,1.2\n", "is a bare number"),
+        ("timestamp,bid,ask\n2024-01-01 00:00:00,1.1,1.2\n", "of one moment alone"),
+    ] {
+        fs::write(&quotes, content).unwrap();
+        tollgate(&check).exits(3).complains("venue[0].paper.feed.file").complains(expected);
+        tollgate(&format!("run --config {}", settings.display())).exits(3).complains(expected);
+    }
+    tollgate(&format!("keys list --config {}", settings.display())).exits(0);
+    let lines = [
+        "timestamp,bid,ask",
+        "2024-01-01 00:00:00,1.1,1.2",
+        "2024-01-01 00:00:01,x,1.2",
+        "2024-01-01 00:00:02,1.1,1.2",
+    ];
+    fs::write(&quotes, lines.map(|line| format!("{line}\n")).concat()).unwrap();
+    tollgate(&check)
+        .exits(0)
+        .says("1 of its 4 lines cannot be played and is skipped: 1 with bad prices; the first is line 3");
+}
+
+#[test]
+fn json_is_json_where_the_command_line_is_wrong() {
+    for line in ["check --json", "check --json a b", "check --json --nonsense x"] {
+        tollgate(line).exits(2).complains("{\"error\":").complains("\"exit_code\":2");
+    }
+    tollgate("check --json /nowhere/tollgate.toml").exits(3).says("\"valid\":false");
+}

@@ -99,6 +99,12 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
+impl From<ConfigError> for ConfigErrors {
+    fn from(error: ConfigError) -> Self {
+        Self(vec![error])
+    }
+}
+
 impl<'a> IntoIterator for &'a ConfigErrors {
     type Item = &'a ConfigError;
     type IntoIter = std::slice::Iter<'a, ConfigError>;

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::files::Privacy;
 use crate::reader::{Context, join};
+use crate::secrecy::is_secret_name;
 use crate::value::Wrong;
 
 /// The variables that values may name.
@@ -72,7 +73,12 @@ fn expand_text(
     path: &str,
     text: &str,
 ) -> Result<Option<String>, Wrong> {
-    let replaced = text.contains('$').then(|| expand_variables(environment, text)).transpose()?;
+    let mut secrets = Vec::new();
+    let replaced =
+        text.contains('$').then(|| expand_variables(environment, text, &mut secrets, 0)).transpose()?;
+    if !is_secret(path) && !secrets.is_empty() {
+        context.keep_secret(path, secrets);
+    }
     let Some(file) = replaced.as_deref().unwrap_or(text).strip_prefix("file:") else {
         return Ok(replaced);
     };
@@ -80,7 +86,15 @@ fn expand_text(
     let file = context.base().join(file);
     let content = context.files().read(&file, privacy, REFERENCE_BYTES_MAX).map(Zeroizing::new);
     match content {
-        Ok(content) => Ok(Some(content.trim().to_owned())),
+        Ok(content) => {
+            let value = content.trim();
+            if !is_secret(path)
+                && file.file_stem().is_some_and(|name| is_secret_name(&name.to_string_lossy()))
+            {
+                context.keep_secret(path, vec![Zeroizing::new(value.to_owned())]);
+            }
+            Ok(Some(value.to_owned()))
+        }
         Err(error) => Err(Wrong::new(
             format!("{}: {error}", file.display()),
             "the value must be the path of a file whose content is the value",
@@ -88,8 +102,21 @@ fn expand_text(
     }
 }
 
-/// Replaces `${NAME}`, `${NAME:-default}` and `$$`.
-fn expand_variables(environment: &Environment<'_>, text: &str) -> Result<String, Wrong> {
+/// How deep defaults may stand in defaults.
+const DEPTH_MAX: usize = 16;
+
+/// Replaces `${NAME}`, `${NAME:-default}` and `$$`; a default may hold variables of its own. Values of variables that
+/// are secrets by their names are put into `secrets`.
+fn expand_variables(
+    environment: &Environment<'_>,
+    text: &str,
+    secrets: &mut Vec<Zeroizing<String>>,
+    depth: usize,
+) -> Result<String, Wrong> {
+    if depth > DEPTH_MAX {
+        let problem = format!("defaults stand in each other more than {DEPTH_MAX} deep");
+        return Err(Wrong::new(problem, "set the outer variables, or give a plain default"));
+    }
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('$') {
@@ -103,17 +130,40 @@ fn expand_variables(environment: &Environment<'_>, text: &str) -> Result<String,
         let Some(inside) = after.strip_prefix('{') else {
             return Err(Wrong::new("a $ stands alone", "write ${NAME} for a variable, $$ for a dollar"));
         };
-        let Some(end) = inside.find('}') else {
+        let Some(end) = closing_brace(inside) else {
             return Err(Wrong::new("a ${ has no }", "write ${NAME} or ${NAME:-default}"));
         };
-        result.push_str(&variable(environment, &inside[..end])?);
+        let value = Zeroizing::new(variable(environment, &inside[..end], secrets, depth)?);
+        result.push_str(&value);
         rest = &inside[end + 1..];
     }
     result.push_str(rest);
     Ok(result)
 }
 
-fn variable(environment: &Environment<'_>, reference: &str) -> Result<String, Wrong> {
+/// Where the `}` stands that closes a reference, those of references inside it passed over.
+fn closing_brace(inside: &str) -> Option<usize> {
+    let bytes = inside.as_bytes();
+    let (mut depth, mut at) = (0_usize, 0);
+    while at < bytes.len() {
+        match bytes[at..] {
+            [b'$', b'$', ..] => at += 1,
+            [b'$', b'{', ..] => depth += 1,
+            [b'}', ..] if depth == 0 => return Some(at),
+            [b'}', ..] => depth -= 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+fn variable(
+    environment: &Environment<'_>,
+    reference: &str,
+    secrets: &mut Vec<Zeroizing<String>>,
+    depth: usize,
+) -> Result<String, Wrong> {
     let (name, default) = match reference.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (reference, None),
@@ -125,10 +175,14 @@ fn variable(environment: &Environment<'_>, reference: &str) -> Result<String, Wr
     }
     match (environment(name), default) {
         // As in a shell: the default holds for an empty variable too.
-        (Some(value), Some(default)) if value.is_empty() => Ok(default.to_owned()),
-        (Some(value), _) => Ok(value),
-        (None, Some(default)) => Ok(default.to_owned()),
-        (None, None) => Err(Wrong::new(
+        (Some(value), _) if !value.is_empty() || default.is_none() => {
+            if is_secret_name(name) {
+                secrets.push(Zeroizing::new(value.clone()));
+            }
+            Ok(value)
+        }
+        (_, Some(default)) => expand_variables(environment, default, secrets, depth + 1),
+        _ => Err(Wrong::new(
             format!("the environment variable {name} is not set"),
             format!("set it, or give a default: ${{{name}:-default}}"),
         )),
@@ -147,7 +201,7 @@ mod tests {
             "DOLLAR" => Some("${HOME}".to_owned()),
             _ => None,
         };
-        expand_variables(&environment, text).map_err(|wrong| wrong.problem)
+        expand_variables(&environment, text, &mut Vec::new(), 0).map_err(|wrong| wrong.problem)
     }
 
     #[test]
@@ -161,6 +215,18 @@ mod tests {
         assert_eq!(expanded("${HOME:-x}").unwrap(), "/home/a");
         assert_eq!(expanded("$$5 $${HOME}").unwrap(), "$5 ${HOME}");
         assert_eq!(expanded("${DOLLAR}").unwrap(), "${HOME}", "what a variable holds is not looked into");
+    }
+
+    #[test]
+    fn defaults_hold_variables_of_their_own() {
+        assert_eq!(expanded("${NONE:-${HOME}}").unwrap(), "/home/a");
+        assert_eq!(expanded("${NONE:-a${NOR:-b${EMPTY:-c}d}e}f").unwrap(), "abcdef");
+        assert_eq!(expanded("${HOME:-${NONE}}").unwrap(), "/home/a", "what is not needed is not asked for");
+        assert_eq!(expanded("${NONE:-$$}").unwrap(), "$");
+        assert_eq!(expanded("${NONE:-${NOR}}").unwrap_err(), "the environment variable NOR is not set");
+        assert_eq!(expanded("${NONE:-${HOME}").unwrap_err(), "a ${ has no }");
+        let deep = format!("{}x{}", "${NONE:-".repeat(40), "}".repeat(40));
+        assert!(expanded(&deep).unwrap_err().contains("more than 16 deep"));
     }
 
     #[test]

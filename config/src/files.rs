@@ -5,7 +5,11 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use tollgate_protocol::Instrument;
+use zeroize::Zeroize;
+
 use crate::listing::{Exchange, ListedSymbol};
+use crate::venue::FeedSettings;
 
 /// Who may be able to read a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,7 +38,15 @@ pub enum FileError {
         /// The limit.
         limit_bytes: u64,
     },
-    /// The system refused, or it is not text.
+    /// It is text in another encoding, or no text.
+    #[error("is {encoding} text in line {line}: save it as UTF-8")]
+    NotText {
+        /// What it is.
+        encoding: &'static str,
+        /// The line where that is seen, from 1.
+        line: usize,
+    },
+    /// The system refused.
     #[error("cannot be read: {0}")]
     Unreadable(String),
 }
@@ -49,6 +61,18 @@ pub trait Files {
     fn listing(&self, exchange: Exchange, text: &str) -> Result<Vec<ListedSymbol>, String> {
         let _ = text;
         Err(format!("rule files of {} cannot be read by this program", exchange.name()))
+    }
+
+    /// Looks through the recorded prices of the venue at position `venue`, whose form the venue alone knows: what is
+    /// left out or odd, or why they cannot be played. Without an answer they are taken as they are.
+    fn recording(
+        &self,
+        feed: &FeedSettings,
+        instruments: &[Instrument],
+        venue: u16,
+    ) -> Result<Vec<String>, String> {
+        let _ = (feed, instruments, venue);
+        Ok(Vec::new())
     }
 }
 
@@ -71,15 +95,33 @@ impl Files for Disk {
         if privacy == Privacy::Private && mode & 0o077 != 0 {
             return Err(FileError::NotPrivate { mode });
         }
-        // Sized at once: a text that grows would leave copies of secrets behind.
+        // Sized at once: bytes that grow would leave copies of secrets behind.
         let size = file.metadata().map_err(unreadable)?.len().min(limit_bytes);
-        let mut text = String::with_capacity(size as usize + 1);
-        let length = file.take(limit_bytes + 1).read_to_string(&mut text).map_err(unreadable)?;
-        if length as u64 > limit_bytes {
+        let mut bytes = Vec::with_capacity(size as usize + 1);
+        file.take(limit_bytes + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > limit_bytes {
+            bytes.zeroize();
             return Err(FileError::TooLong { limit_bytes });
         }
-        Ok(text)
+        text_of(bytes)
     }
+}
+
+/// UTF-8, without the mark that some programs put before it.
+fn text_of(bytes: Vec<u8>) -> Result<String, FileError> {
+    const MARK: char = '\u{feff}';
+    let mut text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let mut bytes = error.into_bytes();
+        let utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
+        let line = bytes[..at].split(|byte| *byte == b'\n').count();
+        bytes.zeroize();
+        FileError::NotText { encoding: if utf16 { "UTF-16" } else { "no UTF-8" }, line }
+    })?;
+    if text.starts_with(MARK) {
+        text.drain(..MARK.len_utf8());
+    }
+    Ok(text)
 }
 
 /// No files at all: each is missing. For text that is not trusted, and for tests.
@@ -89,5 +131,24 @@ pub struct NoFiles;
 impl Files for NoFiles {
     fn read(&self, _: &Path, _: Privacy, _: u64) -> Result<String, FileError> {
         Err(FileError::Missing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_before_the_text_is_no_part_of_it() {
+        assert_eq!(text_of(b"\xef\xbb\xbfa = 1".to_vec()), Ok("a = 1".to_owned()));
+        assert_eq!(text_of(b"a = 1".to_vec()), Ok("a = 1".to_owned()));
+    }
+
+    #[test]
+    fn other_encodings_are_named() {
+        let utf16 = text_of(b"\xff\xfea\0".to_vec());
+        assert_eq!(utf16, Err(FileError::NotText { encoding: "UTF-16", line: 1 }));
+        let latin = text_of(b"a = 1\nb = \"\xe4\"".to_vec());
+        assert_eq!(latin, Err(FileError::NotText { encoding: "no UTF-8", line: 2 }));
     }
 }

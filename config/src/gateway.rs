@@ -34,10 +34,26 @@ impl GatewaySettings {
         let instance = section.name_or("instance", "tollgate");
         let directory = section.path("directory", Path::new("/var/lib/tollgate"));
         let listen = section.address("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 7000)));
+        check_remote(section, listen, "commands and reports of all clients pass there");
         let keys_file = section.path("keys_file", &directory.join("keys.toml"));
         let identity_file = section.path("identity_file", &directory.join("identity.key"));
         let identity = read_identity(section, &identity_file);
         Self { instance, directory, listen, keys_file, identity_file: Some(identity_file), identity }
+    }
+}
+
+/// Both ports are clear text: another machine reaches them only where the settings say so.
+fn check_remote(section: &Section<'_>, listen: SocketAddr, what: &str) {
+    let allow_remote = section.flag("allow_remote", false);
+    if listen.ip().is_loopback() {
+        return;
+    }
+    let problem = format!("is reached from other machines, in clear text: {what}");
+    if allow_remote {
+        section.warn("listen", &problem, "let nobody in but through a tunnel or a network that is your own");
+    } else {
+        let advice = "listen on 127.0.0.1 and put a tunnel in front, or set allow_remote = true beside it";
+        section.wrong("listen", &problem, advice);
     }
 }
 
@@ -191,7 +207,9 @@ pub struct SideSettings {
 
 impl SideSettings {
     pub(crate) fn read(section: &Section<'_>) -> Self {
-        Self { listen: section.address("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 9091))) }
+        let listen = section.address("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 9091)));
+        check_remote(section, listen, "whoever reaches it reads state, positions and figures, without a key");
+        Self { listen }
     }
 }
 

@@ -24,6 +24,7 @@ pub mod venue;
 mod expand;
 mod gateway;
 mod reader;
+mod secrecy;
 mod value;
 
 pub use account::{AccountSettings, PositionMode, SelfTradeMode};

@@ -170,7 +170,8 @@ impl Settings {
         }
     }
 
-    /// The settings in effect as TOML, what is default marked. Holds no secrets, and loads to the same settings.
+    /// The settings in effect as TOML, what is default marked. Holds no secrets: what looks like one is masked, wherever
+    /// it stands. Loads to the same settings when nothing is masked.
     pub fn describe(&self) -> &str {
         self.description.trim_start()
     }
@@ -365,10 +366,36 @@ impl Lists {
         }
     }
 
+    /// What is wrong or odd with recorded prices. With a mistake in venues or instruments it could not be told.
+    fn check_recordings(&self, root: &Section<'_>) {
+        if root.context().has_errors(&["venue", "instrument"]) {
+            return;
+        }
+        let instruments: Vec<_> = self.instruments.iter().map(|read| read.settings.instrument).collect();
+        for (index, (venue, notes)) in self.venues.iter().zip(&self.notes).enumerate() {
+            let VenueKind::Paper(paper) = &venue.kind;
+            let (FeedSettings::CsvQuotes { file, .. } | FeedSettings::BinanceStream { file, .. }) =
+                &paper.feed
+            else {
+                continue;
+            };
+            let (key, value) = (format!("{}.paper.feed.file", notes.path), quoted(&file.to_string_lossy()));
+            match root.context().files().recording(&paper.feed, &instruments, index as u16) {
+                Ok(warnings) => {
+                    for warning in warnings {
+                        root.context().warn(&key, Some(&value), &warning, "");
+                    }
+                }
+                Err(problem) => root.context().wrong(&key, Some(&value), &problem, ""),
+            }
+        }
+    }
+
     /// What needs all lists.
     fn check(&mut self, root: &Section<'_>, risk: &RiskSettings) {
         self.check_quote_assets(root);
         self.check_feeds(root, risk.firm.max_price_age_ms);
+        self.check_recordings(root);
         for (index, symbol) in risk.restricted_symbols.iter().enumerate() {
             if self.instruments.iter().all(|read| read.settings.instrument.symbol != *symbol) {
                 let key = format!("risk.restricted_symbols[{index}]");

@@ -16,15 +16,15 @@ impl Wrong {
 
 const SHOWN_CHARACTERS_MAX: usize = 80;
 
-/// A value as an error shows it: on one line, and not too long.
+/// A value as an error shows it, before it is masked and shortened.
 pub(crate) fn shown(value: &Value) -> String {
-    let text = match value {
+    match value {
         Value::Table(_) => "a table".to_owned(),
         other => other.to_string(),
-    };
-    shortened(&text)
+    }
 }
 
+/// On one line, and not too long.
 pub(crate) fn shortened(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     match line.char_indices().nth(SHOWN_CHARACTERS_MAX) {

@@ -57,7 +57,9 @@ pub enum FeedSettings {
         /// Between bid and ask, in ticks.
         spread_ticks: u32,
     },
-    /// Recorded quotes of one instrument, lines of `time,bid,ask[,volume]`.
+    /// Recorded quotes of one instrument, lines of `time,bid,ask`: behind the header
+    /// `timestamp,bid,ask` with times such as `2013-01-01 22:00:00.295+00:00`, or without one and with times
+    /// such as `20130101 220000295`. More columns are passed over.
     CsvQuotes {
         /// The file.
         file: PathBuf,

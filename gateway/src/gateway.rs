@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mio::{Poll, Token, Waker};
-use tollgate_bridge::paper::feed::{FeedSettings, Pace, Walk};
+use tollgate_bridge::paper::feed::{FeedSettings, Walk};
 use tollgate_bridge::paper::{self, Faults, LaneCapacities, PaperHandle, PaperSettings};
 use tollgate_config::{Settings, VenueKind};
 use tollgate_contract::lane::{Bell, lane};
@@ -21,6 +21,7 @@ use crate::door::{Digest, Door, DoorBell, DoorError, DoorHandle, DoorLinks};
 use crate::hot_thread::{HotThread, System};
 use crate::inherited::Inherited;
 use crate::side::{Phase, Side, SideError, SideHandle, Status};
+use crate::venue_files;
 use tollgate_core::metrics::Metrics;
 use tollgate_core::record::{PAYLOAD_BYTES_MAX, Record, Start};
 use tollgate_core::recovery::{Recovery, RecoveryError};
@@ -455,13 +456,9 @@ fn feed_settings(
                 walks,
             }
         }
-        tollgate_config::FeedSettings::CsvQuotes { file, instrument, speed } => FeedSettings::CsvQuotes {
-            path: file.clone(),
-            instrument: InstrumentIndex(*instrument),
-            pace: Pace { speed: *speed, repeat: true },
-        },
-        tollgate_config::FeedSettings::BinanceStream { file, speed } => {
-            FeedSettings::BinanceStream { path: file.clone(), pace: Pace { speed: *speed, repeat: true } }
+        recorded => {
+            let (recording, _) = venue_files::recorded(recorded).ok_or("the feed is of no known kind")?;
+            recording
         }
     })
 }

@@ -29,7 +29,7 @@ fn load_from(info: &'static str, venue: &str, rest: &str) -> Result<Settings, Co
          paper.feed = {{ kind = \"binance_stream\", file = \"stream.gz\" }}\n\
          [[account]]\nname = \"main\"\nvenue = \"paper\"\n[[client]]\nname = \"c\"\naccounts = [\"main\"]\n{rest}"
     );
-    Settings::parse_with(&text, Path::new("/etc/tollgate"), &|_| None, &VenueFiles(Served(info)))
+    Settings::parse_with(&text, Path::new("/etc/tollgate"), &|_| None, &VenueFiles::new(Served(info)))
 }
 
 fn load(venue: &str, rest: &str) -> Settings {
@@ -173,7 +173,8 @@ fn what_is_not_exchange_information_is_told() {
 fn the_description_has_every_instrument() {
     let settings = load("", "");
     let text = settings.describe();
-    let again = Settings::parse_with(text, Path::new("/"), &|_| None, &VenueFiles(Served(INFO))).unwrap();
+    let again =
+        Settings::parse_with(text, Path::new("/"), &|_| None, &VenueFiles::new(Served(INFO))).unwrap();
     assert_eq!(format!("{:?}", settings.instruments), format!("{:?}", again.instruments));
     assert!(text.contains("market_step = \"0.01\"\n"), "{text}");
 }

@@ -105,6 +105,8 @@ pub struct PaperStatistics {
     pub feed_bad_lines: AtomicU64,
     /// Recorded quotes of symbols that no instrument has.
     pub feed_unknown_symbols: AtomicU64,
+    /// How often recordings have begun again at their end.
+    pub feed_repeats: AtomicU64,
     /// Feeds that have ended: their last price stays.
     pub feeds_ended: AtomicU64,
     /// The first bad line.
@@ -132,11 +134,13 @@ impl PaperStatistics {
             (&self.quotes, done.quotes),
             (&self.feed_lines, read.lines),
             (&self.feed_unknown_symbols, read.unknown_symbols),
+            (&self.feed_repeats, read.repeats),
             (&self.feeds_ended, u64::from(read.ended)),
         ] {
             figure.store(value, Ordering::Relaxed);
         }
-        if self.feed_bad_lines.swap(read.bad_lines, Ordering::Relaxed) == 0 && read.bad_lines > 0 {
+        let bad_lines = read.bad_lines.total();
+        if self.feed_bad_lines.swap(bad_lines, Ordering::Relaxed) == 0 && bad_lines > 0 {
             *self.first_bad_line.lock().unwrap_or_else(PoisonError::into_inner) = read.first_bad_line;
         }
     }

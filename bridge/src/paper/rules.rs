@@ -3,7 +3,7 @@
 use std::fmt;
 
 use tollgate_protocol::command::{OrderType, TimeInForce};
-use tollgate_protocol::instrument::Instrument;
+use tollgate_protocol::instrument::{Grid, Instrument};
 use tollgate_protocol::money::Money;
 use tollgate_protocol::text::Remark;
 
@@ -37,8 +37,9 @@ pub(super) fn check_kind(order: &VenueOrder, instrument: &Instrument, now_ns: u6
 /// Refuses a quantity or prices out of bounds, or which do not fit the type.
 pub(super) fn check_totals(order: &VenueOrder, instrument: &Instrument) -> Result<(), Remark> {
     let quantity_minimum = if order.reduce_only { 1 } else { instrument.quantity_minimum.max(1) };
-    check_bounds("quantity", order.quantity_steps, quantity_minimum, instrument.quantity_maximum)?;
-    check_bounds("quantity", order.quantity_steps, 1, QUANTITY_STEPS_MAX)?;
+    let steps = instrument.quantity;
+    check_bounds("quantity", order.quantity_steps, quantity_minimum, instrument.quantity_maximum, steps)?;
+    check_bounds("quantity", order.quantity_steps, 1, QUANTITY_STEPS_MAX, steps)?;
     let (has_limit, has_stop) = match order.order_type {
         OrderType::Market => (false, false),
         OrderType::Limit => (true, false),
@@ -56,21 +57,24 @@ pub(super) fn check_totals(order: &VenueOrder, instrument: &Instrument) -> Resul
 
 fn check_price(name: &str, ticks: i64, is_expected: bool, instrument: &Instrument) -> Result<(), Remark> {
     if is_expected {
-        return check_bounds(name, ticks, instrument.price_minimum.max(1), instrument.price_maximum);
+        let (lowest, highest) = (instrument.price_minimum.max(1), instrument.price_maximum);
+        return check_bounds(name, ticks, lowest, highest, instrument.price);
     }
     if ticks != 0 {
-        return Err(words(format_args!("{name} {ticks} given, the type has none")));
+        let price = instrument.price.decimal_lossy(ticks);
+        return Err(words(format_args!("{name} {price} given, the type has none")));
     }
     Ok(())
 }
 
-/// `maximum` 0 is no bound.
-fn check_bounds(name: &str, value: i64, minimum: i64, maximum: i64) -> Result<(), Remark> {
+/// In increments of `grid`, told as the numbers that they are; `maximum` 0 is no bound.
+fn check_bounds(name: &str, value: i64, minimum: i64, maximum: i64, grid: Grid) -> Result<(), Remark> {
+    let shown = |increments| grid.decimal_lossy(increments);
     if value < minimum {
-        return Err(words(format_args!("{name} {value} is below {minimum}")));
+        return Err(words(format_args!("{name} {} is below {}", shown(value), shown(minimum))));
     }
     if maximum > 0 && value > maximum {
-        return Err(words(format_args!("{name} {value} is above {maximum}")));
+        return Err(words(format_args!("{name} {} is above {}", shown(value), shown(maximum))));
     }
     Ok(())
 }

@@ -53,8 +53,8 @@ pub(crate) struct DemoArguments {
     /// End after the report; exit code 1 when a check failed. Default: go on running until Ctrl-C.
     #[arg(long)]
     once: bool,
-    /// Recorded prices in place of synthetic ones: lines of `time,bid,ask` (.csv), or Binance market streams
-    /// (plain or .gz). The file's name must contain BTCUSDT, EURUSD or USDJPY.
+    /// Recorded prices in place of synthetic ones: lines of quotes (.csv, with the header timestamp,bid,ask), or
+    /// Binance market streams; plain or compressed with gzip. The file's name must contain BTCUSDT, EURUSD or USDJPY.
     #[arg(long, value_name = "FILE")]
     prices: Option<PathBuf>,
     /// How fast a recording runs, in times real time; 0 for as fast as it can be read.

@@ -9,7 +9,7 @@ use tollgate_config::{DEMO, Scopes, Settings};
 use tollgate_protocol::{AccountName, Symbol};
 use toml::{Table, Value};
 
-use super::super::check::{invalid, load};
+use super::super::check::{invalid, load_to_run};
 use super::super::failure::Failure;
 use super::super::fresh_key::{KeyRequest, fresh_secret};
 use super::super::key_file::{KeyFile, Kind, Mac, create_private, encode_hex};
@@ -65,7 +65,7 @@ impl Setup {
         let identity = zeroize::Zeroizing::new(encode_hex(fresh_secret()?.expose()) + "\n");
         create_private(&identity_file, identity.as_bytes())
             .map_err(|error| cannot("write", &identity_file, &error))?;
-        let settings = load(&settings_file)?;
+        let settings = load_to_run(&settings_file)?;
         let mut setup =
             Self { directory, settings_file, settings, symbol, entries: Vec::new(), keys: Vec::new() };
         setup.make_keys()?;

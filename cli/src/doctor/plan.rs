@@ -60,7 +60,7 @@ impl Files for WithoutSecrets {
 pub(crate) fn settings(path: Option<&Path>) -> Result<Settings, ConfigErrors> {
     let environment = |name: &str| std::env::var(name).ok();
     match path {
-        Some(path) => Settings::load_with(path, &environment, &VenueFiles(WithoutSecrets)),
+        Some(path) => Settings::load_with(path, &environment, &VenueFiles::new(WithoutSecrets)),
         None => Settings::parse_with(EXAMPLE, Path::new("/"), &environment, &WithoutSecrets),
     }
 }

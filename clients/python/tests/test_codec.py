@@ -112,6 +112,13 @@ class Decimals(unittest.TestCase):
             with self.assertRaisesRegex(TypeError, "float"):
                 make()
 
+    def test_only_plain_digits_are_numbers(self):
+        for text in ("１２", "٣.٥", "1_000", " 1", "1 ", "1\n", "1e3", "nan", "inf", "", ".", "1.", "-", "0x1"):
+            with self.assertRaisesRegex(EncodeError, "price: (?s:.*) is not a number"):
+                exact(text, "price")
+        for text in ("+1.5", "-0", ".5", "007"):
+            self.assertEqual(exact(text, "price"), Decimal(text))
+
     def test_numbers_and_text_become_exact(self):
         order = model.NewOrder("A", model.Side.BUY, model.OrderType.LIMIT, "0.010", price=5)
         self.assertEqual((str(order.quantity), str(order.price)), ("0.010", "5"))
@@ -125,7 +132,7 @@ class Decimals(unittest.TestCase):
         for text, mantissa, scale in (
             ("9.223372036854775807", 2**63 - 1, 18),
             ("-9223372036854775808", -(2**63), 0),
-            ("1E+3", 1000, 0),
+            (Decimal("1E+3"), 1000, 0),
             ("-0", 0, 0),
             ("0.000", 0, 3),
             ("0e-30", 0, 18),

@@ -43,6 +43,15 @@ class KeyFiles(unittest.TestCase):
         self.assertNotIn(SECRET, repr(key))
         self.assertEqual(self.load(GOOD.replace("127.0.0.1:7000", "[::1]:7000")).address, ("::1", 7000))
 
+    def test_a_mark_at_the_beginning_is_passed_over(self):
+        self.assertEqual(self.load("\ufeff" + GOOD).key_id, "trend-trade")
+
+    def test_a_file_in_another_encoding(self):
+        self.path.write_bytes(GOOD.encode("utf-16"))
+        self.path.chmod(0o600)
+        with self.assertRaisesRegex(tollgate.KeyFileError, "not UTF-8 text; save it as UTF-8"):
+            tollgate.load_key_file(self.path)
+
     def test_the_small_reader_reads_the_same(self):
         values = parse_flat(GOOD + "[table]\nkind = 'other'\n", self.path)
         self.assertEqual((values["key_id"], values["secret"], values["mac"]), ("trend-trade", SECRET, "blake3"))
@@ -65,7 +74,7 @@ class KeyFiles(unittest.TestCase):
         self.refused(GOOD.replace(":7000", ""), "host:port")
         self.refused(GOOD.replace(":7000", ":70000"), "host:port")
         self.refused(GOOD.replace("secret =", "secret"), "TOML|line 4")
-        with self.assertRaisesRegex(tollgate.KeyFileError, "cannot be read"):
+        with self.assertRaisesRegex(tollgate.KeyFileError, "cannot read the key file .*no such file; check the path"):
             tollgate.load_key_file(self.path.with_name("absent.toml"))
 
 

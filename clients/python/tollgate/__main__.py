@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from dataclasses import fields
 from datetime import datetime, timezone
@@ -76,15 +77,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=VERSION)
     parser.add_argument("--key", default=os.environ.get("TOLLGATE_KEY_FILE"), help="key file, or TOLLGATE_KEY_FILE")
     parser.add_argument("--account", default="", help="account (default: the key's only one)")
-    parser.add_argument("--timeout", type=float, default=10.0, help="seconds for a logon and for an answer")
+    parser.add_argument("--timeout", type=_seconds, default=10.0, help="seconds for a logon and for an answer")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for side in model.Side:
         _add_order(commands, side)
     _add(commands, "watch", _watch, "print events as they come").add_argument(
-        "--resume-after", type=int, metavar="N", help="begin after this event, 0 for all there are"
+        "--resume-after", type=_whole, metavar="N", help="begin after this event, 0 for all there are"
     )
     cancel = _add(commands, "cancel", _cancel, "cancel an order")
-    cancel.add_argument("order_id", type=int)
+    cancel.add_argument("order_id", type=_whole)
     close = _add(commands, "close", _close, "close a position")
     close.add_argument("symbol")
     close.add_argument("--quantity")
@@ -96,6 +97,18 @@ def _parser() -> argparse.ArgumentParser:
     _add_symbol(_add(commands, "instruments", _instruments, "list instruments"))
     _add(commands, "account", _account, "show the account's figures")
     return parser
+
+
+def _whole(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,20}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number: give the digits 0 to 9")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds: give it as 2.5, with the digits 0 to 9")
+    return float(text)
 
 
 def _add(commands: Any, name: str, run: Callable[..., int], words: str) -> argparse.ArgumentParser:
@@ -116,9 +129,9 @@ def _add_order(commands: Any, side: model.Side) -> None:
     parser.add_argument("quantity")
     parser.add_argument("--limit", metavar="PRICE", help="at this price or better")
     parser.add_argument("--stop", metavar="PRICE", help="when the market reaches this price")
-    parser.add_argument("--tif", choices=sorted(TIMES_IN_FORCE), default="gtc", help="time in force")
+    parser.add_argument("--tif", choices=sorted(TIMES_IN_FORCE), help="time in force (default: ioc at the market, else gtc)")
     parser.add_argument("--reduce-only", action="store_true", help="only make a position smaller")
-    parser.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="print reports until a final one")
+    parser.add_argument("--wait", type=_seconds, default=0.0, metavar="SECONDS", help="print reports until a final one")
 
 
 # What the commands do
@@ -138,7 +151,7 @@ def _order(client: Client, options: argparse.Namespace) -> int:
         quantity=options.quantity,
         price=options.limit,
         stop_price=options.stop,
-        time_in_force=TIMES_IN_FORCE[options.tif],
+        time_in_force=TIMES_IN_FORCE[options.tif] if options.tif else None,
         reduce_only=options.reduce_only,
     )
     outcome = client.execute(order).require()

@@ -10,7 +10,7 @@ from typing import Any, AsyncIterator, Coroutine, Dict, List, Optional, Tuple, T
 from . import model
 from .commands import Commands
 from .conversation import EVENTS_MAX, STABLE_SECONDS, CommandIds, Conversation, Pending, Reconnect
-from .errors import AnswerTimeout, ClientClosed, ConnectionLost, SessionError
+from .errors import AnswerTimeout, ClientClosed, ConnectionLost, SessionError, reason_of
 from .rows import row_of, rows_of
 from .version import SOFTWARE
 from .wire import ClientSession, Secret
@@ -37,7 +37,7 @@ class AsyncConnection:
         try:
             reader, writer = await asyncio.open_connection(*address)
         except OSError as error:
-            raise ConnectionLost(f"no connection to {address[0]}:{address[1]}: {error}") from None
+            raise ConnectionLost(f"cannot connect to {address[0]}:{address[1]}: {reason_of(error)}") from None
         return cls(session, reader, writer)
 
     async def log_on(self) -> model.Welcome:
@@ -56,7 +56,7 @@ class AsyncConnection:
         try:
             data = await self._reader.read(RECEIVE_BYTES)
         except OSError as error:
-            raise self.fault or ConnectionLost(f"the connection broke: {error}") from None
+            raise self.fault or ConnectionLost(f"the connection to the gateway broke: {reason_of(error)}") from None
         if not data:
             raise self.fault or ConnectionLost("the gateway closed the connection without a goodbye")
         return data

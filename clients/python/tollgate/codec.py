@@ -5,7 +5,8 @@ A :class:`Codec` writes and reads values of one type. :func:`encode` and :func:`
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 from enum import IntEnum
 from typing import Any, Dict, Generic, List, Optional, Sequence, Tuple, Type, TypeVar, Union
 
@@ -19,6 +20,8 @@ Number = Union[Decimal, int, str]
 """What is taken for an exact number: never a float."""
 
 SCALE_MAX = 18
+# The form that the gateway's own command line takes. Decimal() takes much more: other digits, spaces, underscores, NaN.
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)")
 MANTISSA_MIN = -(1 << 63)
 MANTISSA_MAX = (1 << 63) - 1
 
@@ -336,10 +339,9 @@ def exact(value: object, name: str) -> Decimal:
         raise TypeError(f"{name} is the float {value!r}; floats are not exact: give a Decimal, an int or a string")
     if isinstance(value, bool) or not isinstance(value, (Decimal, int, str)):
         raise TypeError(f"{name} must be a Decimal, an int or a string, not {type(value).__name__}")
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
-        raise EncodeError(f"{value!r} is not a number", name) from None
+    if isinstance(value, str) and not _DECIMAL.fullmatch(value):
+        raise EncodeError(f'{value!r} is not a number: write it as "0.010", with the digits 0 to 9', name)
+    number = Decimal(value)
     try:
         split_decimal(number)
     except EncodeError as error:

@@ -55,7 +55,7 @@ class Commands(Generic[R]):
         side: Side,
         quantity: Number,
         *,
-        time_in_force: TimeInForce = TimeInForce.GOOD_TILL_CANCEL,
+        time_in_force: Optional[TimeInForce] = None,
         reduce_only: bool = False,
         position_ticket: int = 0,
         stop_loss: Optional[Number] = None,
@@ -65,7 +65,7 @@ class Commands(Generic[R]):
         deadline_ns: int = 0,
         timeout: Optional[float] = None,
     ) -> R:
-        """Places an order at the best price there is."""
+        """Places an order at the best price there is; what cannot be filled at once is cancelled."""
         order = model.NewOrder(
             symbol=symbol,
             side=side,
@@ -88,7 +88,7 @@ class Commands(Generic[R]):
         quantity: Number,
         price: Number,
         *,
-        time_in_force: TimeInForce = TimeInForce.GOOD_TILL_CANCEL,
+        time_in_force: Optional[TimeInForce] = None,
         expire_at_ns: int = 0,
         reduce_only: bool = False,
         position_ticket: int = 0,
@@ -124,7 +124,7 @@ class Commands(Generic[R]):
         quantity: Number,
         stop_price: Number,
         *,
-        time_in_force: TimeInForce = TimeInForce.GOOD_TILL_CANCEL,
+        time_in_force: Optional[TimeInForce] = None,
         expire_at_ns: int = 0,
         reduce_only: bool = False,
         position_ticket: int = 0,
@@ -157,7 +157,7 @@ class Commands(Generic[R]):
         price: Number,
         stop_price: Number,
         *,
-        time_in_force: TimeInForce = TimeInForce.GOOD_TILL_CANCEL,
+        time_in_force: Optional[TimeInForce] = None,
         expire_at_ns: int = 0,
         reduce_only: bool = False,
         position_ticket: int = 0,

@@ -8,7 +8,7 @@ import time
 from typing import Optional, Tuple
 
 from . import model
-from .errors import ConnectionLost
+from .errors import ConnectionLost, reason_of
 from .wire import ClientSession
 
 RECEIVE_BYTES = 65_536
@@ -22,7 +22,7 @@ class Connection:
         try:
             self._socket = socket.create_connection(address, max(deadline - time.monotonic(), 0.001))
         except OSError as error:
-            raise ConnectionLost(f"no connection to {address[0]}:{address[1]}: {error}") from None
+            raise ConnectionLost(f"cannot connect to {address[0]}:{address[1]}: {reason_of(error)}") from None
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.setblocking(False)
         self._readable = selectors.DefaultSelector()
@@ -52,7 +52,7 @@ class Connection:
         except (BlockingIOError, InterruptedError):
             return None
         except (OSError, ValueError) as error:
-            raise ConnectionLost(f"the connection broke: {error}") from None
+            raise ConnectionLost(f"the connection to the gateway broke: {reason_of(error)}") from None
         if not data:
             raise ConnectionLost("the gateway closed the connection without a goodbye")
         return data
@@ -66,7 +66,7 @@ class Connection:
             except (BlockingIOError, InterruptedError):
                 self._wait_writable(deadline)
             except OSError as error:
-                raise ConnectionLost(f"the connection broke: {error}") from None
+                raise ConnectionLost(f"the connection to the gateway broke: {reason_of(error)}") from None
         self.last_sent_at = time.monotonic()
 
     def _wait_writable(self, deadline: float) -> None:

@@ -6,12 +6,12 @@ Every error of this package is a :class:`TollgateError`. A command that the gate
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Tuple
+import errno
+import socket
+from typing import Tuple
 
 from .codes import Code
-
-if TYPE_CHECKING:
-    from .model import Reject
+from .reject import Reject
 
 
 class TollgateError(Exception):
@@ -45,6 +45,32 @@ class Unsupported(TollgateError):
 
 class KeyFileError(TollgateError):
     """A key file cannot be read or used."""
+
+
+def reason_of(error: Exception) -> str:
+    """What an error of the system means for whoever reads or connects, and what to do."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file; check the path"
+    if isinstance(error, IsADirectoryError):
+        return "it is a directory; name the file in it"
+    if isinstance(error, PermissionError):
+        return "this user may not do that; ask its owner, or run as its owner"
+    if isinstance(error, UnicodeError):
+        return "it is not UTF-8 text; save it as UTF-8"
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing listens there; check that the gateway runs, and the address"
+    if isinstance(error, (ConnectionResetError, BrokenPipeError, ConnectionAbortedError)):
+        return "the other end cut it; connect again, and look into the gateway's log if it goes on"
+    if isinstance(error, socket.gaierror):
+        return "the name is not known; check the host and the name service"
+    if isinstance(error, TimeoutError):
+        return "no answer came in time; check the address, and that no firewall is in between"
+    if isinstance(error, OSError) and error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
+        return "no route leads there; check the network and the address"
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return "too many files and connections are open; close some, or raise the limit (ulimit -n)"
+    words = getattr(error, "strerror", None) or type(error).__name__
+    return f"the system says \"{words}\"; check the machine, and try again"
 
 
 class CommandRejected(TollgateError):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Tuple, Union
 
-from .errors import EncodeError, KeyFileError, Unsupported
+from .errors import EncodeError, KeyFileError, Unsupported, reason_of
 from .wire import Secret
 
 _LINE = re.compile(r"""^\s*([A-Za-z0-9_-]+)\s*=\s*(?:"([^"\\]*)"|'([^']*)'|([A-Za-z0-9_+-]+))\s*(?:\#.*)?$""")
@@ -37,9 +37,10 @@ def load_key_file(path: Union[str, "os.PathLike[str]"]) -> KeyFile:
     where = Path(path)
     _check_mode(where)
     try:
-        text = where.read_text(encoding="utf-8")
+        # A mark that some programs put at the beginning is no part of the text.
+        text = where.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise KeyFileError(f"{where}: cannot be read: {error.__class__.__name__}") from None
+        raise KeyFileError(f"cannot read the key file {where}: {reason_of(error)}") from None
     values = _parse(text, where)
     kind = _text(values, "kind", where)
     if kind == "ed25519":
@@ -59,7 +60,7 @@ def _check_mode(path: Path) -> None:
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except OSError as error:
-        raise KeyFileError(f"{path}: cannot be read: {error.strerror}") from None
+        raise KeyFileError(f"cannot read the key file {path}: {reason_of(error)}") from None
     if os.name == "posix" and mode & 0o077:
         raise KeyFileError(f"{path}: mode {mode:04o} lets others read the secret: chmod 600 {path}")
 

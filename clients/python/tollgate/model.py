@@ -21,6 +21,7 @@ from .enums import Side as Side
 from .enums import TimeInForce as TimeInForce
 from .enums import TradingState as TradingState
 from .errors import CommandRejected
+from .reject import Reject as Reject
 
 
 # Targets and scopes
@@ -73,10 +74,20 @@ def _make_exact(value: object, *names: str) -> None:
         object.__setattr__(value, name, number)
 
 
+def _usual_time_in_force(order_type: OrderType, expire_at_ns: int) -> TimeInForce:
+    if expire_at_ns:
+        return TimeInForce.GOOD_TILL_DATE
+    market = order_type is OrderType.MARKET
+    return TimeInForce.IMMEDIATE_OR_CANCEL if market else TimeInForce.GOOD_TILL_CANCEL
+
+
 @dataclass(frozen=True)
 class NewOrder:
     """Place an order. ``price`` with limit and stop-limit orders, ``stop_price`` with stop and stop-limit orders;
-    ``expire_at_ns`` with ``GOOD_TILL_DATE``, else 0; ``position_ticket`` on hedging accounts, else 0."""
+    ``expire_at_ns`` with ``GOOD_TILL_DATE``, else 0; ``position_ticket`` on hedging accounts, else 0.
+
+    Without ``time_in_force`` it is what ``tollgate send`` takes too: ``GOOD_TILL_DATE`` with ``expire_at_ns``, else
+    ``IMMEDIATE_OR_CANCEL`` for a market order and ``GOOD_TILL_CANCEL`` for others."""
 
     symbol: str
     side: Side
@@ -84,7 +95,7 @@ class NewOrder:
     quantity: Decimal
     price: Optional[Decimal] = None
     stop_price: Optional[Decimal] = None
-    time_in_force: TimeInForce = TimeInForce.GOOD_TILL_CANCEL
+    time_in_force: Optional[TimeInForce] = None
     expire_at_ns: int = 0
     reduce_only: bool = False
     position_ticket: int = 0
@@ -92,6 +103,8 @@ class NewOrder:
     take_profit: Optional[Decimal] = None
 
     def __post_init__(self) -> None:
+        if self.time_in_force is None:
+            object.__setattr__(self, "time_in_force", _usual_time_in_force(self.order_type, self.expire_at_ns))
         object.__setattr__(self, "quantity", exact(self.quantity, "NewOrder.quantity"))
         _make_exact(self, "price", "stop_price", "stop_loss", "take_profit")
 
@@ -232,25 +245,6 @@ class Acknowledgement:
     command_id: int
     order_id: int
     durability: Durability
-
-
-@dataclass(frozen=True)
-class Reject:
-    """Why a command was refused. ``value`` is what was asked for, ``limit`` the limit; with ``PRICE_NOT_ON_TICK``
-    and ``QUANTITY_NOT_ON_STEP``, ``limit`` and ``above`` are the nearest valid values. 0 where there is no number."""
-
-    code: Code
-    owner: Owner
-    value: Decimal
-    limit: Decimal
-    above: Decimal
-
-    def __str__(self) -> str:
-        numbers = f"value {self.value:f}, limit {self.limit:f}"
-        if self.above:
-            numbers += f", above {self.above:f}"
-        words = f"{self.code.name} ({int(self.code)}) by {self.owner.name.lower()}: {self.code.meaning}"
-        return f"{words} [{numbers}]" if self.value or self.limit or self.above else words
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ use std::path::Path;
 
 use tollgate_protocol::Text;
 use toml::Value;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::{ConfigError, ConfigErrors};
 use crate::expand::{Environment, expand, is_secret};
 use crate::files::Files;
+use crate::secrecy::{MASK, masked};
 use crate::value::{nearest, quoted, shortened};
 
 /// Bytes of a settings or keys file.
@@ -34,6 +35,7 @@ pub(crate) struct Context<'a> {
     lines: BTreeMap<String, usize>,
     pub(super) expanded: BTreeMap<String, String>,
     pub(super) poisoned: RefCell<BTreeSet<String>>,
+    secrets: RefCell<Vec<Zeroizing<String>>>,
     errors: RefCell<Vec<ConfigError>>,
     warnings: RefCell<Vec<ConfigError>>,
     description: RefCell<String>,
@@ -68,6 +70,7 @@ impl<'a> Context<'a> {
             lines,
             expanded: BTreeMap::new(),
             poisoned: RefCell::default(),
+            secrets: RefCell::default(),
             errors: RefCell::default(),
             warnings: RefCell::default(),
             description: RefCell::default(),
@@ -92,21 +95,45 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// True when a mistake was noted in a table of one of these names.
+    pub(crate) fn has_errors(&self, tables: &[&str]) -> bool {
+        let of = |error: &ConfigError, table: &&str| {
+            error.key.strip_prefix(table).is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '.']))
+        };
+        self.errors.borrow().iter().any(|error| tables.iter().any(|table| of(error, table)))
+    }
+
     /// Notes what can be lived with, but is hardly meant.
     pub(crate) fn warn(&self, path: &str, value: Option<&str>, problem: &str, advice: &str) {
         self.warnings.borrow_mut().push(self.note(path, value, problem, advice));
     }
 
     fn note(&self, path: &str, value: Option<&str>, problem: &str, advice: &str) -> ConfigError {
-        let shown = |value| if is_masked(path) { "(masked)".to_owned() } else { shortened(value) };
+        let shown = |value| if is_masked(path) { MASK.to_owned() } else { shortened(&self.masked(value)) };
         ConfigError {
             file: None,
-            key: path.to_owned(),
+            key: self.masked(path),
             line: self.line(path),
             value: value.map(shown),
-            problem: problem.to_owned(),
-            advice: advice.to_owned(),
+            problem: self.masked(problem),
+            advice: self.masked(advice),
         }
+    }
+
+    fn masked(&self, text: &str) -> String {
+        masked(text, &self.secrets.borrow())
+    }
+
+    /// Takes note of secrets that `path`, which is shown, takes its value from.
+    pub(crate) fn keep_secret(&self, path: &str, secrets: Vec<Zeroizing<String>>) {
+        self.secrets.borrow_mut().extend(secrets);
+        self.warn(
+            path,
+            Some(MASK),
+            "takes the value of a secret, by the name that it comes from, and is no secret key: it is masked here, and \
+             may be shown elsewhere",
+            "take another variable or file; secrets belong in the keys file",
+        );
     }
 
     /// What stood at `path` before variables and files were put in.
@@ -141,7 +168,7 @@ impl<'a> Context<'a> {
 
     pub(crate) fn describe(&self, line: &str) {
         let mut description = self.description.borrow_mut();
-        description.push_str(line);
+        description.push_str(&self.masked(line));
         description.push('\n');
     }
 

@@ -5,7 +5,8 @@ use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use tollgate_protocol::instrument::{Grid, InstrumentIndex};
 
-use super::record::{Record, quote_on_grid};
+use super::record::{Record, Unusable, quote_on_grid};
+use super::statistics::Fault;
 
 /// Reads the lines of one file.
 pub(super) struct Csv {
@@ -31,7 +32,6 @@ impl Csv {
 
     /// Learns the form from the first line; false when it has none that is known.
     pub(super) fn learn(&mut self, first_line: &str) -> bool {
-        let first_line = without_mark(first_line);
         if is_header(first_line) {
             self.form = Form::Written;
             return true;
@@ -41,27 +41,22 @@ impl Csv {
     }
 
     /// One line; `None` for a header or an empty line.
-    pub(super) fn decode(&self, line: &str) -> Result<Option<Record>, String> {
-        let line = without_mark(line);
+    pub(super) fn decode(&self, line: &str) -> Result<Option<Record>, Unusable> {
         if line.is_empty() || is_header(line) {
             return Ok(None);
         }
         let mut fields = line.split(',').map(str::trim);
         let (Some(time), Some(bid), Some(ask)) = (fields.next(), fields.next(), fields.next()) else {
-            return Err("fewer than three fields: time,bid,ask".to_owned());
+            return Err(Unusable::new(Fault::Form, "fewer than three fields: time,bid,ask"));
         };
         let at_ns = match self.form {
-            Form::Compact => compact_time_ns(time)?,
-            Form::Written => written_time_ns(time)?,
+            Form::Compact => compact_time_ns(time),
+            Form::Written => written_time_ns(time),
         };
+        let at_ns = at_ns.map_err(|reason| Unusable::new(Fault::Time, reason))?;
         let quote = quote_on_grid(self.instrument, self.grid, bid, ask)?;
         Ok(Some(Record { at_ns, quote }))
     }
-}
-
-/// The line without the mark that some programs put at the start of a file.
-fn without_mark(line: &str) -> &str {
-    line.trim_start_matches('\u{feff}')
 }
 
 fn is_header(line: &str) -> bool {
@@ -93,9 +88,11 @@ fn compact_time_ns(text: &str) -> Result<u64, String> {
 fn written_time_ns(text: &str) -> Result<u64, String> {
     let time = text.parse::<Timestamp>();
     let time = time.or_else(|_| text.parse::<DateTime>().and_then(|time| Offset::UTC.to_timestamp(time)));
-    time.ok()
-        .and_then(nanoseconds)
-        .ok_or_else(|| format!("time {text:?} is not like 2013-01-01 22:00:00.295+00:00"))
+    time.ok().and_then(nanoseconds).ok_or_else(|| {
+        let number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let what = if number { "is a bare number" } else { "is not a time" };
+        format!("time {text:?} {what}: write it as 2013-01-01 22:00:00.295+00:00")
+    })
 }
 
 fn nanoseconds(time: Timestamp) -> Option<u64> {
@@ -145,7 +142,7 @@ mod tests {
             ("20200101 170000065,-1.1,1.2,0", "one tick"),
             ("20200101 170000065,1.1,92233720368547758,0", "too large"),
         ] {
-            let reason = compact.decode(line).unwrap_err();
+            let reason = compact.decode(line).unwrap_err().reason;
             assert!(reason.contains(expected), "{line}: {reason}");
         }
     }

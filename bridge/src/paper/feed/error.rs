@@ -16,6 +16,28 @@ pub enum FeedError {
         /// The system's words.
         source: io::Error,
     },
+    /// Not a file that can be read from front to back, and again.
+    #[error("the price file {} is not a regular file", path.display())]
+    NotAFile {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// Text in another encoding.
+    #[error("the price file {} is {encoding} text: save it as UTF-8", path.display())]
+    Encoding {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        encoding: &'static str,
+    },
+    /// It can be read, and cannot be played.
+    #[error("the price file {} {problem}", path.display())]
+    Unplayable {
+        /// The file.
+        path: PathBuf,
+        /// Why not, and what would be right.
+        problem: String,
+    },
     /// The first line is of neither known form.
     #[error(
         "the price file {} starts with {line:?}: expected the header timestamp,bid,ask or a line such as \

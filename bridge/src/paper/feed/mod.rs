@@ -6,6 +6,7 @@
 mod binance;
 mod csv;
 mod error;
+mod examination;
 mod lines;
 mod record;
 mod recorded;
@@ -13,15 +14,18 @@ mod settings;
 mod statistics;
 mod synthetic;
 
+use std::path::Path;
+
 use tollgate_protocol::instrument::{Instrument, InstrumentIndex};
 
-use recorded::Recorded;
+use recorded::{Format, Recorded};
 use synthetic::Synthetic;
 use tollgate_contract::venue::Quote;
 
 pub use error::FeedError;
+pub use examination::Examination;
 pub use settings::{FeedSettings, Pace, Walk};
-pub use statistics::{BadLine, FeedStatistics};
+pub use statistics::{BadLine, BadLines, Fault, FeedStatistics};
 
 /// The feeds of one venue.
 pub struct Feed {
@@ -79,28 +83,58 @@ impl Feed {
     }
 }
 
+/// The path, pace and form of a recording; `None` when the prices are made up.
+fn recording<'a>(
+    settings: &'a FeedSettings,
+    instruments: &[Instrument],
+    venue: u16,
+) -> Result<Option<(&'a Path, Pace, Format)>, FeedError> {
+    Ok(match settings {
+        FeedSettings::Synthetic { .. } => None,
+        FeedSettings::CsvQuotes { path, instrument, pace } => {
+            let grid = known(*instrument, instruments, venue)?.price;
+            Some((path, *pace, Format::Csv(csv::Csv::new(*instrument, grid))))
+        }
+        FeedSettings::BinanceStream { path, pace } => {
+            Some((path, *pace, Format::Binance(binance::Binance::new(instruments, venue))))
+        }
+    })
+}
+
+/// Looks through a recording, as [`Feed::open`] does before it plays one: an error when it cannot be played, `None`
+/// when the prices are made up.
+pub fn examine(
+    settings: &FeedSettings,
+    instruments: &[Instrument],
+    venue: u16,
+) -> Result<Option<Examination>, FeedError> {
+    let Some((path, _, format)) = recording(settings, instruments, venue)? else { return Ok(None) };
+    examination::examine(path, format).map(Some)
+}
+
+fn known(
+    instrument: InstrumentIndex,
+    instruments: &[Instrument],
+    venue: u16,
+) -> Result<&Instrument, FeedError> {
+    let found = instruments.get(usize::from(instrument.0)).filter(|found| found.venue == venue);
+    found.ok_or(FeedError::UnknownInstrument { instrument })
+}
+
 impl Source {
     fn open(settings: &FeedSettings, instruments: &[Instrument], venue: u16) -> Result<Self, FeedError> {
-        let known = |instrument: InstrumentIndex| {
-            let found = instruments.get(usize::from(instrument.0)).filter(|found| found.venue == venue);
-            found.ok_or(FeedError::UnknownInstrument { instrument })
-        };
-        Ok(match settings {
-            FeedSettings::Synthetic { seed, interval_ns, volatility_ppm, walks } => {
-                for walk in walks {
-                    known(walk.instrument)?;
-                }
-                Self::Synthetic(Synthetic::new(*seed, *interval_ns, *volatility_ppm, walks, instruments)?)
+        if let FeedSettings::Synthetic { seed, interval_ns, volatility_ppm, walks } = settings {
+            for walk in walks {
+                known(walk.instrument, instruments, venue)?;
             }
-            FeedSettings::CsvQuotes { path, instrument, pace } => {
-                let decoder = csv::Csv::new(*instrument, known(*instrument)?.price);
-                Self::Recorded(Box::new(Recorded::open(path, *pace, recorded::Format::Csv(decoder))?))
-            }
-            FeedSettings::BinanceStream { path, pace } => {
-                let decoder = binance::Binance::new(instruments, venue);
-                Self::Recorded(Box::new(Recorded::open(path, *pace, recorded::Format::Binance(decoder))?))
-            }
-        })
+            let synthetic = Synthetic::new(*seed, *interval_ns, *volatility_ppm, walks, instruments)?;
+            return Ok(Self::Synthetic(synthetic));
+        }
+        examine(settings, instruments, venue)?;
+        match recording(settings, instruments, venue)? {
+            Some((path, pace, format)) => Ok(Self::Recorded(Box::new(Recorded::open(path, pace, format)?))),
+            None => unreachable!("what is not made up is recorded"),
+        }
     }
 
     fn next_due_ns(&self, now_ns: u64) -> Option<u64> {

@@ -20,7 +20,7 @@ pub enum FeedSettings {
     },
     /// Quotes of one instrument: `YYYYMMDD HHMMSSmmm,bid,ask,volume` without a header, or `timestamp,bid,ask` with
     /// it and times such as `2013-01-01 22:00:00.295000+00:00`. Times without an offset are UTC. Which of the two it
-    /// is, is seen by the first line. A file name that ends in `.gz` is decompressed.
+    /// is, is seen by the first line. Files compressed with gzip are decompressed, whatever their names.
     CsvQuotes {
         /// The file.
         path: PathBuf,
@@ -30,8 +30,8 @@ pub enum FeedSettings {
         pace: Pace,
     },
     /// A recorded Binance stream, `<local nanoseconds> <json>` a line. Its `bookTicker` messages become quotes of
-    /// the instruments with their symbols; everything else is skipped. A file name that ends in `.gz` is
-    /// decompressed.
+    /// the instruments with their symbols; everything else is skipped. Files compressed with gzip are
+    /// decompressed, whatever their names.
     BinanceStream {
         /// The file.
         path: PathBuf,
