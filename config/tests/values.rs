@@ -202,16 +202,24 @@ fn an_address_that_other_machines_reach_is_refused_unless_allowed() {
     for (table, port) in [("gateway", 7000), ("side", 9091)] {
         for address in ["0.0.0.0", "[::]", "192.0.2.1"] {
             let listen = |allowed: &str| {
-                let from = format!("listen = \"127.0.0.1:{port}\"\n# Whether listen may be an address that other machines reach: this port is clear text, and such an address is refused\n# without it. Default false.\nallow_remote = false");
+                let from = format!(
+                    "listen = \"127.0.0.1:{port}\"\n# Whether listen may be an address that other machines reach: this port is clear text, and such an address is refused\n# without it. Default false.\nallow_remote = false"
+                );
                 let to = format!("listen = \"{address}:{port}\"\n{allowed}");
                 let text = EXAMPLE.replace(&from, &to);
                 assert_ne!(text, EXAMPLE);
                 Settings::parse_with(&text, Path::new("/"), &|_| None, &NoFiles)
             };
             let told = listen("").map(|_| ()).unwrap_err().to_string();
-            assert!(told.contains(&format!("{table}.listen = \"{address}:{port}\": is reached from other machines, in clear text")), "{told}");
+            assert!(
+                told.contains(&format!(
+                    "{table}.listen = \"{address}:{port}\": is reached from other machines, in clear text"
+                )),
+                "{told}"
+            );
             let settings = listen("allow_remote = true").unwrap();
-            let warned = settings.warnings.iter().filter(|warning| warning.key == format!("{table}.listen")).count();
+            let warned =
+                settings.warnings.iter().filter(|warning| warning.key == format!("{table}.listen")).count();
             assert_eq!(warned, 1);
         }
     }

@@ -20,10 +20,16 @@ pub fn parts(settings: &Settings) -> [(&'static str, u64); 4] {
     let orders = capacity.open_orders_max.saturating_add(capacity.finished_orders_remembered);
     let venues = settings.venues.len() as u64;
     [
-        ("session.sessions_max × (receive_buffer_bytes + send_buffer_bytes)", product(sessions.sessions_max, session)),
+        (
+            "session.sessions_max × (receive_buffer_bytes + send_buffer_bytes)",
+            product(sessions.sessions_max, session),
+        ),
         ("dedupe.window_commands", product(settings.dedupe.window_commands, COMMAND_BYTES)),
         ("capacity.open_orders_max + finished_orders_remembered", product(orders, ORDER_BYTES)),
-        ("capacity.lane_messages, for each venue", product(capacity.lane_messages, MESSAGE_BYTES.saturating_mul(venues))),
+        (
+            "capacity.lane_messages, for each venue",
+            product(capacity.lane_messages, MESSAGE_BYTES.saturating_mul(venues)),
+        ),
     ]
 }
 
@@ -86,7 +92,8 @@ mod tests {
     use super::*;
 
     fn settings(change: impl FnOnce(&mut Settings)) -> Settings {
-        let mut settings = Settings::parse(tollgate_config::EXAMPLE, Path::new("/nowhere"), &|_| None).unwrap();
+        let mut settings =
+            Settings::parse(tollgate_config::EXAMPLE, Path::new("/nowhere"), &|_| None).unwrap();
         change(&mut settings);
         settings
     }

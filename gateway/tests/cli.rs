@@ -501,7 +501,9 @@ fn check_says_what_is_wrong_with_recorded_prices_and_keys_do_not_mind() {
     let text = text.replace("kind = \"synthetic\"\n", &format!("{recorded}\n"));
     let text: String = text
         .lines()
-        .filter(|line| !["interval_ms", "volatility_bps", "spread_ticks"].iter().any(|key| line.starts_with(key)))
+        .filter(|line| {
+            !["interval_ms", "volatility_bps", "spread_ticks"].iter().any(|key| line.starts_with(key))
+        })
         .map(|line| format!("{line}\n"))
         .collect();
     fs::write(&settings, &text).unwrap();
@@ -518,9 +520,16 @@ fn check_says_what_is_wrong_with_recorded_prices_and_keys_do_not_mind() {
         tollgate(&format!("run --config {}", settings.display())).exits(3).complains(expected);
     }
     tollgate(&format!("keys list --config {}", settings.display())).exits(0);
-    let lines = ["timestamp,bid,ask", "2024-01-01 00:00:00,1.1,1.2", "2024-01-01 00:00:01,x,1.2", "2024-01-01 00:00:02,1.1,1.2"];
+    let lines = [
+        "timestamp,bid,ask",
+        "2024-01-01 00:00:00,1.1,1.2",
+        "2024-01-01 00:00:01,x,1.2",
+        "2024-01-01 00:00:02,1.1,1.2",
+    ];
     fs::write(&quotes, lines.map(|line| format!("{line}\n")).concat()).unwrap();
-    tollgate(&check).exits(0).says("1 of its 4 lines cannot be played and is skipped: 1 with bad prices; the first is line 3");
+    tollgate(&check)
+        .exits(0)
+        .says("1 of its 4 lines cannot be played and is skipped: 1 with bad prices; the first is line 3");
 }
 
 #[test]
