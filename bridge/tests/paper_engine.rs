@@ -278,7 +278,7 @@ fn cancels_and_changes_of_others_are_refused() {
     bench.place(limit(2, Side::Buy, 90));
     assert_eq!(words(&bench.replace(2, 10, 0, 0)[0]), "limit price 0.0 is below 0.1");
     assert_eq!(words(&bench.replace(2, 0, 90, 0)[0]), "quantity 0.000 is below 0.001");
-    assert_eq!(words(&bench.replace(2, 10, 90, 5)[0]), "stop price 5 given, the type has none");
+    assert_eq!(words(&bench.replace(2, 10, 90, 5)[0]), "stop price 0.5 given, the type has none");
     assert_eq!(status(&bench.query(2)), (10, 0, VenueOrderState::Working));
 }
 
@@ -363,7 +363,7 @@ fn what_the_venue_does_not_have_is_refused_in_words() {
             VenueOrder { quantity_steps: i64::MAX, ..market(7) },
             "quantity 9223372036854775.807 is above 9007199254740.992",
         ),
-        (VenueOrder { price_ticks: 5, ..market(8) }, "limit price 5 given, the type has none"),
+        (VenueOrder { price_ticks: 5, ..market(8) }, "limit price 0.5 given, the type has none"),
         (limit(9, Side::Buy, 0), "limit price 0.0 is below 0.1"),
         (stop(10, Side::Buy, -3), "stop price -0.3 is below 0.1"),
         (
