@@ -295,7 +295,7 @@ pub fn settle(core: &mut Core, venue: usize) -> Result<(), Code> {
 }
 
 fn set_venue(core: &mut Core, venue: usize, state: VenueState, reason: Remark) -> Result<(), Code> {
-    core.commit(Room::Reserved, &Record::Venue(VenueRecord { venue: venue as u16, state, reason }))?;
+    core.commit(Room::Report, &Record::Venue(VenueRecord { venue: venue as u16, state, reason }))?;
     core.metrics.venues[venue].state.set(state as u64);
     Ok(())
 }

@@ -359,7 +359,7 @@ fn an_address_in_use_is_named() {
     let bell = tollgate_gateway::cold::door::DoorBell::new();
     let (to_hot, _ours) = tollgate_bridge::lane::lane(2, 1, bell.bell.clone());
     let (_sender, from_hot) = tollgate_bridge::lane::lane(2, 1, bell.bell.clone());
-    let links = tollgate_gateway::cold::door::DoorLinks { to_hot, from_hot, bell };
+    let links = tollgate_gateway::cold::door::DoorLinks { to_hot, from_hot, bell, history: None };
     let error = tollgate_gateway::cold::door::Door::start(settings.into(), metrics, links).err().unwrap();
     assert!(error.to_string().contains(&house.address.to_string()), "{error}");
 }
