@@ -83,14 +83,12 @@ pub(crate) struct Source {
 impl Source {
     /// The journal's head outside of its directory: as the settings say, or where a gateway puts it by itself.
     fn head_file(&self, directory: &Path) -> Result<PathBuf, Failure> {
-        match (&self.directory, &self.config) {
-            (None, Some(config)) => Ok(journal_head_file(&load(config)?)),
-            _ => {
-                let mut name = directory.file_name().unwrap_or_default().to_owned();
-                name.push(".head");
-                Ok(directory.with_file_name(name))
-            }
+        if let (None, Some(config)) = (&self.directory, &self.config) {
+            return Ok(journal_head_file(&load(config)?));
         }
+        let mut name = directory.file_name().unwrap_or_default().to_owned();
+        name.push(".head");
+        Ok(directory.with_file_name(name))
     }
 
     /// The directory, whether it exists or not.
