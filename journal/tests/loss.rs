@@ -70,7 +70,7 @@ impl House {
         assert_eq!(damage.reason.is_loss(), text.contains("--accept-loss"), "{text}");
         if self.directory().exists() {
             let verification = verify_with_head(self.directory(), Some(&self.head), |_| {}).unwrap();
-            assert_eq!(verification.damages, [damage.clone()]);
+            assert_eq!(verification.damages, std::slice::from_ref(&damage));
         }
         damage.reason
     }
