@@ -220,12 +220,14 @@ pub struct JournalSettings {
     pub directory: PathBuf,
     /// The size of a segment.
     pub segment_bytes: u64,
-    /// Room in a segment that only reports, cancels and closes may use.
+    /// Room in a segment that only cancels and closes, reports, operators and starts may use, each a part of it.
     pub reserve_bytes: u64,
     /// What an acknowledgement promises.
     pub durability: Durability,
     /// How often at most the journal is made durable when an acknowledgement does not wait for it.
     pub flush_interval_ms: u32,
+    /// A sync that has not returned after so long fails the journal.
+    pub sync_timeout_ms: u32,
 }
 
 impl JournalSettings {
@@ -240,6 +242,7 @@ impl JournalSettings {
                 &[("none", Durability::None), ("process", Durability::Process), ("disk", Durability::Disk)],
             ),
             flush_interval_ms: section.integer("flush_interval_ms", 100, 1..=60_000),
+            sync_timeout_ms: section.integer("sync_timeout_ms", 10_000, 100..=600_000),
         };
         if settings.reserve_bytes > settings.segment_bytes / 2 {
             let problem = format!("is above half of segment_bytes, which is {}", settings.segment_bytes);

@@ -125,7 +125,7 @@ impl<W: World> Core<W> {
     pub fn commit_report(&mut self, record: &ReportRecord, report: &[u8]) -> Result<u64, Code> {
         let bytes_max = report.len() + ReportRecord::HEAD_BYTES_MAX;
         let encode = |out: &mut [u8]| record.encode_written(report, out);
-        let sequence = self.append(Room::Reserved, ReportRecord::KIND, bytes_max, encode)?;
+        let sequence = self.append(Room::Report, ReportRecord::KIND, bytes_max, encode)?;
         self.state.advance(self.now_ns);
         self.state.apply_report(record);
         Ok(sequence)

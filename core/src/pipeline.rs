@@ -330,6 +330,7 @@ fn room<W: World>(core: &Core<W>, effect: Effect) -> Result<Effect, Reject> {
 fn room_class(action: &Action) -> Room {
     match action {
         Action::New(_) | Action::Replace(_) => Room::Ordinary,
+        Action::Halt(_) | Action::Resume(_) => Room::Operator,
         _ => Room::Reserved,
     }
 }

@@ -46,6 +46,8 @@ pub enum Record {
     Venue(VenueRecord),
     /// The hash of the state at this point, for whoever replays.
     Digest(Digest),
+    /// Records before this one are gone, and somebody has accepted it.
+    Loss(Loss),
 }
 
 /// Which table a [`Name`] is of.
@@ -350,6 +352,26 @@ pub struct Digest {
 
 wire_struct!(Digest { shape, hash });
 
+/// A loss of records that somebody has accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Loss {
+    /// Identity of the journal that was expected.
+    pub expected_identity: [u8; 16],
+    /// Last record that was known to have been on disk; the true last one may be later. 0 when it was not known.
+    pub lost_sequence: u64,
+    /// Last record that is still there; 0 for none.
+    pub kept_sequence: u64,
+    /// When it was accepted, nanoseconds since the Unix epoch.
+    pub accepted_ns: u64,
+}
+
+wire_struct!(Loss { expected_identity, lost_sequence, kept_sequence, accepted_ns });
+
+impl Loss {
+    /// The stable number of its kind.
+    pub const KIND: u16 = 16;
+}
+
 /// A record that does not decode: written by a newer version, or damaged in a way that its checksum missed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
@@ -375,11 +397,15 @@ impl Record {
             Self::Report(_) => ReportRecord::KIND,
             Self::Venue(_) => 8,
             Self::Digest(_) => 9,
+            Self::Loss(_) => Loss::KIND,
         }
     }
 
     /// The name of a kind.
     pub fn kind_name(kind: u16) -> &'static str {
+        if kind == Loss::KIND {
+            return "loss";
+        }
         ["?", "name", "start", "price", "intent", "refusal", "child", "report", "venue", "digest"]
             .get(usize::from(kind))
             .copied()
@@ -399,6 +425,7 @@ impl Record {
             Self::Report(record) => encode(record, out),
             Self::Venue(record) => encode(record, out),
             Self::Digest(record) => encode(record, out),
+            Self::Loss(record) => encode(record, out),
         }
     }
 
@@ -415,6 +442,7 @@ impl Record {
             7 => of(payload, Self::Report),
             8 => of(payload, Self::Venue),
             9 => of(payload, Self::Digest),
+            Loss::KIND => of(payload, Self::Loss),
             _ => return Err(RecordError { sequence, kind }),
         };
         record.ok_or(RecordError { sequence, kind })

@@ -105,6 +105,8 @@ pub struct Recovery {
     pub records: u64,
     /// Digests that were checked, and were right.
     pub digests: u64,
+    /// The instance that started last.
+    pub instance: Option<tollgate_protocol::Text<31>>,
     numbers: Numbers,
 }
 
@@ -120,7 +122,7 @@ impl fmt::Debug for Recovery {
 impl Recovery {
     /// Before the first record.
     pub fn new(state: State) -> Self {
-        Self { state, records: 0, digests: 0, numbers: Numbers::default() }
+        Self { state, records: 0, digests: 0, instance: None, numbers: Numbers::default() }
     }
 
     /// Takes a record of the journal; gives it back as the present settings number it.
@@ -141,8 +143,10 @@ impl Recovery {
     pub fn read(&mut self, record: &tollgate_journal::Record<'_>) -> Result<Record, RecoveryError> {
         self.records += 1;
         let decoded = Record::decode(record.sequence, record.kind, record.payload)?;
-        if let Record::Name(name) = &decoded {
-            self.learn(name)?;
+        match &decoded {
+            Record::Name(name) => self.learn(name)?,
+            Record::Start(start) => self.instance = Some(start.instance),
+            _ => {}
         }
         self.renumber(&decoded).ok_or(RecoveryError::NumberUnknown { sequence: record.sequence })
     }
@@ -192,7 +196,7 @@ impl Recovery {
 
     fn renumber(&self, record: &Record) -> Option<Record> {
         Some(match *record {
-            Record::Name(_) | Record::Start(_) | Record::Digest(_) => *record,
+            Record::Name(_) | Record::Start(_) | Record::Digest(_) | Record::Loss(_) => *record,
             Record::Price(mut price) => {
                 price.instrument = self.instrument(price.instrument)?;
                 Record::Price(price)

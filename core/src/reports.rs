@@ -316,7 +316,7 @@ fn set_venue<W: World>(
     state: VenueState,
     reason: Remark,
 ) -> Result<(), Code> {
-    core.commit(Room::Reserved, &Record::Venue(VenueRecord { venue: venue as u16, state, reason }))?;
+    core.commit(Room::Report, &Record::Venue(VenueRecord { venue: venue as u16, state, reason }))?;
     core.metrics.venues[venue].state.set(state as u64);
     Ok(())
 }

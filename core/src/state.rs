@@ -109,7 +109,7 @@ impl State {
     pub fn apply(&mut self, sequence: u64, time_ns: u64, record: &Record) {
         self.advance(time_ns);
         match record {
-            Record::Name(_) | Record::Digest(_) => {}
+            Record::Name(_) | Record::Digest(_) | Record::Loss(_) => {}
             // What a venue was before the process began says nothing of what it is.
             Record::Start(_) => self.venues.fill(VenueState::Down),
             Record::Price(price) => self.apply_price(price),

@@ -7,9 +7,9 @@ use std::fmt::Debug;
 
 use serde::Serialize;
 use tollgate_core::record::{
-    Authority, BESIDE_COMMAND_BYTES_MAX, COMMAND_BYTES_MAX, Child, Digest, Effect, Intent, Name, NameTable,
-    OrderTerms, Origin, PAYLOAD_BYTES_MAX, Price, Record, Refusal, ReportRecord, Start, VenueRecord,
-    VenueState,
+    Authority, BESIDE_COMMAND_BYTES_MAX, COMMAND_BYTES_MAX, Child, Digest, Effect, Intent, Loss, Name,
+    NameTable, OrderTerms, Origin, PAYLOAD_BYTES_MAX, Price, Record, Refusal, ReportRecord, Start,
+    VenueRecord, VenueState,
 };
 use tollgate_protocol::command::{
     Action, Close, Halt, HaltScope, NewOrder, OrderType, Replace, Resume, Scope, Side, Target, TimeInForce,
@@ -224,6 +224,9 @@ fn records_are_written_and_read_as_postcard_does() {
         reports(number).for_each(|report| is_postcard(report, Record::Report));
         let (state, reason) = (VenueState::Up, text(number));
         is_postcard(VenueRecord { venue: index, state, reason }, Record::Venue);
+        let (lost_sequence, kept_sequence, accepted_ns) = (number, number, number);
+        let loss = Loss { expected_identity: [index as u8; 16], lost_sequence, kept_sequence, accepted_ns };
+        is_postcard(loss, Record::Loss);
         is_postcard(Digest { shape: number, hash: [number as u8; 32] }, Record::Digest);
     }
 }

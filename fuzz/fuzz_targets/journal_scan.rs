@@ -235,7 +235,7 @@ fn examine(directory: &Path) {
     let verification = verify(directory, |_| {});
     let _ = statistics(directory);
     let (read, read_to_end) = read_all(directory);
-    let planned = repair(directory, RepairOptions { dry_run: true });
+    let planned = repair(directory, &RepairOptions { dry_run: true, ..RepairOptions::default() });
     assert!(contents(directory) == before, "looking changes nothing");
 
     match open_counting(&settings) {
@@ -254,7 +254,7 @@ fn examine(directory: &Path) {
             assert!(contents(directory) == before, "a journal that does not open is not changed");
             let listed = verification.as_ref().is_ok_and(|found| !found.is_intact());
             assert!(listed, "open found {damage}; verify: {verification:?}; planned: {planned:?}");
-            match repair(directory, RepairOptions { dry_run: false }) {
+            match repair(directory, &RepairOptions { dry_run: false, ..RepairOptions::default() }) {
                 Ok(report) => {
                     assert!(report.damage.is_some());
                     assert_eq!(planned.ok().map(|plan| plan.kept_records), Some(report.kept_records));

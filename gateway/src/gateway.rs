@@ -17,13 +17,13 @@ use tollgate_protocol::decimal::Decimal;
 use tollgate_protocol::event::Durability;
 use tollgate_protocol::instrument::{Instrument, InstrumentIndex};
 
-use crate::door::{Digest, Door, DoorBell, DoorError, DoorHandle, DoorLinks};
+use crate::door::{Digest, Door, DoorBell, DoorError, DoorHandle, DoorLinks, HistoryIndex};
 use crate::hot_thread::{HotThread, System};
 use crate::inherited::Inherited;
 use crate::side::{Phase, Side, SideError, SideHandle, Status};
 use crate::venue_files;
 use tollgate_core::metrics::Metrics;
-use tollgate_core::record::{PAYLOAD_BYTES_MAX, Record, Start};
+use tollgate_core::record::{Loss, PAYLOAD_BYTES_MAX, Record, Start};
 use tollgate_core::recovery::{Recovery, RecoveryError};
 use tollgate_core::{Hot, HotParts, State, StopFlag, VenueParts};
 
@@ -39,6 +39,21 @@ pub enum StartError {
     /// The journal does not fit the settings.
     #[error("{0}")]
     Recovery(#[from] RecoveryError),
+    /// The journal was written under another instance's name.
+    #[error(
+        "the journal in {} was written by instance {found:?}, and gateway.instance is {wanted:?}: set journal.directory to \
+         the journal of {wanted:?}, or gateway.instance to {found:?}; to rename an instance, begin a new journal in an \
+         empty directory once it is flat",
+        .directory.display()
+    )]
+    OtherInstance {
+        /// The journal's directory.
+        directory: std::path::PathBuf,
+        /// The journal's instance.
+        found: String,
+        /// The settings' instance.
+        wanted: String,
+    },
     /// The journal has no room for the records of a start.
     #[error("the journal takes no records: {0:?}; free some space on its disk")]
     JournalFull(tollgate_journal::AppendError),
@@ -142,13 +157,15 @@ impl Gateway {
         status.set_phase(Phase::Recovering);
 
         let on_hot_thread = options.on_hot_thread;
-        let (mut recovery, mut journal, flusher, mut report) = recover(&settings, options)?;
+        let Recovered { mut recovery, mut journal, flusher, mut report, history, accepted_loss } =
+            recover(&settings, options)?;
         let names = recovery.names();
         let start = Record::Start(start_record(&settings));
-        for record in names.iter().chain([&start]) {
+        let loss = accepted_loss.map(loss_record);
+        for record in loss.iter().chain(&names).chain([&start]) {
             let now_ns = wall_ns();
             let written = journal
-                .append(Room::Ordinary, record.kind(), now_ns, PAYLOAD_BYTES_MAX, |out| record.encode(out));
+                .append(Room::Start, record.kind(), now_ns, PAYLOAD_BYTES_MAX, |out| record.encode(out));
             let sequence = written.map_err(StartError::JournalFull)?;
             recovery.state.apply(sequence, now_ns, record);
         }
@@ -185,7 +202,7 @@ impl Gateway {
             metrics: Arc::clone(&metrics),
             stop: Arc::clone(&stop),
         };
-        let links = DoorLinks { to_hot, from_hot, bell: door_bell };
+        let links = DoorLinks { to_hot, from_hot, bell: door_bell, history: Some(history) };
         let door =
             Door::start_on(door_listener.as_deref(), Arc::clone(&settings), Arc::clone(&metrics), links)?;
         let hot = spawn_hot(&settings, parts, poll, bell.clone(), on_hot_thread)?;
@@ -256,6 +273,15 @@ fn wall_ns() -> u64 {
     since.map_or(0, |since| since.as_nanos() as u64)
 }
 
+fn loss_record(loss: tollgate_journal::AcceptedLoss) -> Record {
+    Record::Loss(Loss {
+        expected_identity: loss.expected_identity,
+        lost_sequence: loss.lost_sequence,
+        kept_sequence: loss.kept_sequence,
+        accepted_ns: loss.accepted_ns,
+    })
+}
+
 fn start_record(settings: &Settings) -> Start {
     Start {
         version: Text::truncated(env!("CARGO_PKG_VERSION")),
@@ -284,21 +310,41 @@ pub fn journal_settings(settings: &Settings) -> tollgate_journal::Settings {
         Durability::Disk => tollgate_journal::Durability::Disk,
     };
     out.flush_interval = Duration::from_millis(u64::from(journal.flush_interval_ms));
+    out.sync_timeout = Duration::from_millis(u64::from(journal.sync_timeout_ms));
+    out.head_file = Some(journal_head_file(settings));
     out
 }
 
-fn recover(
-    settings: &Settings,
-    options: StartOptions,
-) -> Result<(Recovery, tollgate_journal::Appender, FlusherHandle, StartReport), StartError> {
+/// The journal's head outside of its directory: among the gateway's other files, so that a journal is missed that is gone.
+pub fn journal_head_file(settings: &Settings) -> std::path::PathBuf {
+    let mut name = settings.journal.directory.file_name().unwrap_or_default().to_owned();
+    name.push(".head");
+    settings.gateway.directory.join(name)
+}
+
+/// What a start continues from.
+struct Recovered {
+    recovery: Recovery,
+    journal: tollgate_journal::Appender,
+    flusher: FlusherHandle,
+    report: StartReport,
+    history: HistoryIndex,
+    /// To be recorded first.
+    accepted_loss: Option<tollgate_journal::AcceptedLoss>,
+}
+
+fn recover(settings: &Settings, options: StartOptions) -> Result<Recovered, StartError> {
     let began = Instant::now();
     let mut recovery = Recovery::new(empty_state(settings));
+    let mut history = HistoryIndex::new(settings);
     let mut failed = None;
     let visit = |record: tollgate_journal::Record<'_>| {
-        if failed.is_none()
-            && let Err(error) = recovery.take(&record)
-        {
-            failed = Some(error);
+        if failed.is_some() {
+            return;
+        }
+        match recovery.take(&record) {
+            Ok(taken) => history.take(&record, &taken),
+            Err(error) => failed = Some(error),
         }
     };
     let journal = journal_settings(settings);
@@ -308,6 +354,10 @@ fn recover(
     };
     if let Some(error) = failed {
         return Err(error.into());
+    }
+    check_instance(&recovery, settings)?;
+    for warning in &opened.recovery.warnings {
+        tracing::warn!("{warning}");
     }
     let flusher = opened.flusher.spawn(&FlusherOptions { name: "tollgate-flush".to_owned(), core: None });
     let flusher =
@@ -327,7 +377,21 @@ fn recover(
             )
         }),
     };
-    Ok((recovery, opened.appender, flusher, report))
+    let accepted_loss = opened.recovery.accepted_loss;
+    Ok(Recovered { recovery, journal: opened.appender, flusher, report, history, accepted_loss })
+}
+
+/// Orders carry the instance's name at their venues: under another name nothing that is open would be known again.
+fn check_instance(recovery: &Recovery, settings: &Settings) -> Result<(), StartError> {
+    let wanted = settings.gateway.instance;
+    match recovery.instance {
+        Some(found) if found != wanted => Err(StartError::OtherInstance {
+            directory: settings.journal.directory.clone(),
+            found: found.to_string(),
+            wanted: wanted.to_string(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn spawn_hot(

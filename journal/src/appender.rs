@@ -27,7 +27,8 @@ pub struct Appender {
     next_sequence: u64,
     previous: u32,
     records: u64,
-    reserve_bytes: usize,
+    /// Bytes at the end of a segment that each room leaves to those above it.
+    kept_from: [usize; Room::COUNT],
     largest_bytes: usize,
     published: u64,
 }
@@ -41,7 +42,7 @@ pub(crate) struct AppenderStart {
     pub(crate) next_sequence: u64,
     pub(crate) previous: u32,
     pub(crate) records: u64,
-    pub(crate) reserve_bytes: usize,
+    pub(crate) kept_from: [usize; Room::COUNT],
     pub(crate) largest_bytes: usize,
 }
 
@@ -50,7 +51,7 @@ impl Appender {
         let used = start.segment.used.load(Ordering::Acquire) as usize;
         Self {
             tail: Tail::take(&start.segment.mapping, used),
-            soft_limit: start.segment.capacity().saturating_sub(start.reserve_bytes),
+            soft_limit: start.segment.capacity().saturating_sub(start.kept_from[Room::Ordinary as usize]),
             segment: start.segment,
             next: None,
             prepared: start.prepared,
@@ -59,7 +60,7 @@ impl Appender {
             next_sequence: start.next_sequence,
             previous: start.previous,
             records: start.records,
-            reserve_bytes: start.reserve_bytes,
+            kept_from: start.kept_from,
             largest_bytes: start.largest_bytes,
             published: start.next_sequence - 1,
         }
@@ -170,6 +171,9 @@ impl Appender {
             },
             next_ready: self.next.is_some() || !self.prepared.is_empty(),
             records: self.records,
+            unsynced_records: (self.next_sequence - 1)
+                .saturating_sub(self.shared.synced.load(Ordering::Relaxed)),
+            sync_running_ms: self.shared.sync.running_ms(),
         }
     }
 
@@ -189,8 +193,10 @@ impl Appender {
         if self.next.is_none() {
             self.next = self.prepared.pop().ok();
         }
-        let fits_here = self.tail.committed() + needed <= self.segment.capacity();
-        if fits_here && (self.next.is_some() || room == Room::Reserved) {
+        let end = self.tail.committed() + needed;
+        let capacity = self.segment.capacity();
+        let kept = if self.next.is_some() { 0 } else { self.kept_from[room as usize] };
+        if end + kept <= capacity {
             return Ok(());
         }
         match self.next.take() {
@@ -215,7 +221,7 @@ impl Appender {
         next.enter(Opening { first_sequence: sequence, previous_checksum: checksum });
         self.previous = checksum;
         self.tail = Tail::take(&next.mapping, next.used.load(Ordering::Acquire) as usize);
-        self.soft_limit = next.capacity() - self.reserve_bytes;
+        self.soft_limit = next.capacity() - self.kept_from[Room::Ordinary as usize];
         let closed = std::mem::replace(&mut self.segment, next);
         closed.closed.store(true, Ordering::Release);
         // The ring holds more segments than can be alive; were it full, the memory would merely be released

@@ -1,6 +1,7 @@
 //! What can go wrong with a journal as a whole.
 
 use crate::format::HeaderFault;
+use crate::head::{HeadError, HeadFault};
 use crate::record::RecordFault;
 use crate::settings::SettingsError;
 use std::io;
@@ -38,7 +39,7 @@ pub enum DamageReason {
         /// Bytes of the segment known to have been on disk.
         durable_bytes: u64,
     },
-    /// The segment file does not exist, though later ones do.
+    /// The segment file does not exist, though later ones do, or the segment before it was closed to go on in it.
     #[error("the segment file is missing")]
     Missing,
     /// The segment does not continue the one before it.
@@ -55,6 +56,67 @@ pub enum DamageReason {
     /// Records stand in a segment that was never entered.
     #[error("the segment holds bytes, but its first sequence is not set")]
     NotEntered,
+    /// Records are gone that had reached the disk.
+    #[error(
+        "the journal ends with sequence {kept}, but {} says that records up to {durable} had reached the disk; \
+         records after {kept} are gone",
+        .head.display()
+    )]
+    Lost {
+        /// Last sequence that is still there; 0 for none.
+        kept: u64,
+        /// Last sequence that the head says was durable.
+        durable: u64,
+        /// The head's file.
+        head: PathBuf,
+    },
+    /// There is no journal where there was one.
+    #[error(
+        "no segment is here, but {} says that there was a journal, on disk up to sequence {durable}",
+        .head.display()
+    )]
+    Gone {
+        /// Last sequence that the head says was durable.
+        durable: u64,
+        /// The head's file.
+        head: PathBuf,
+    },
+    /// The segments are those of another journal.
+    #[error("this is not the journal that was here: its identity is {}, {} expects {}", hex(.found), .head.display(), hex(.expected))]
+    OtherJournal {
+        /// Identity of the segments.
+        found: [u8; 16],
+        /// Identity in the head.
+        expected: [u8; 16],
+        /// The head's file.
+        head: PathBuf,
+    },
+}
+
+impl DamageReason {
+    /// Whether records are gone without a trace in what is left, so that only accepting it helps.
+    pub fn is_loss(&self) -> bool {
+        matches!(self, Self::Lost { .. } | Self::Gone { .. } | Self::OtherJournal { .. })
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// What to do about damage that stops a start.
+fn way_forward(damage: &Damage) -> &'static str {
+    if damage.reason.is_loss() {
+        "put the right journal back, from a copy or where it was moved to; only if it is lost for good, compare with the \
+         venues' own lists of orders and positions, then accept the loss with `tollgate journal repair --accept-loss`"
+    } else {
+        "run `tollgate journal verify` for the whole extent and `tollgate journal repair` to keep the records before it"
+    }
 }
 
 impl std::fmt::Display for Damage {
@@ -85,11 +147,20 @@ pub enum OpenError {
         directory: PathBuf,
     },
     /// The journal is damaged where a crash cannot have damaged it.
-    #[error(
-        "{0}; run `tollgate journal verify` for the whole extent and `tollgate journal repair` to keep the \
-         records before it"
-    )]
+    #[error("{0}; {advice}", advice = way_forward(.0))]
     Damaged(Damage),
+    /// The head of the journal cannot be used, so that it is not known whether something is missing.
+    #[error(
+        "{} cannot be used: {fault}; run `tollgate journal verify`, and if the journal is what it should be, remove that \
+         file",
+        .path.display()
+    )]
+    Head {
+        /// The head's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: HeadFault,
+    },
     /// The journal was written by a newer release.
     #[error("{} has format version {version}, this release reads {supported}; use a newer release", .path.display())]
     NewerVersion {
@@ -103,6 +174,15 @@ pub enum OpenError {
     /// The file system refused something.
     #[error(transparent)]
     Io(#[from] FileError),
+}
+
+impl From<HeadError> for OpenError {
+    fn from(error: HeadError) -> Self {
+        match error {
+            HeadError::Io(error) => error.into(),
+            HeadError::Fault { path, fault } => Self::Head { path, fault },
+        }
+    }
 }
 
 /// A file system call that failed.
@@ -132,9 +212,10 @@ pub enum AppendError {
         "journal is full but for its reserve and no next segment is ready; its status says why (disk full?)"
     )]
     Full,
-    /// Even the reserve is used up.
+    /// Even the record's part of the reserve is used up.
     #[error(
-        "journal is full to the last byte and no next segment is ready; its status says why (disk full?)"
+        "journal is full, this record's part of the reserve included, and no next segment is ready; its status says why \
+         (disk full?)"
     )]
     ReserveFull,
     /// The journal can no longer become durable; only reserved records are taken.

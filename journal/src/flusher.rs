@@ -4,8 +4,9 @@ use crate::format::{DurableHint, HEADER_BYTES, PAGE_BYTES};
 use crate::prepare::{BUSY_INTERVAL, Preparer};
 use crate::segment::Segment;
 use crate::settings::Durability;
-use crate::status::{Condition, FlusherStatistics, Reason, Shared, WatermarkWaker, lock};
+use crate::status::{Condition, Ended, FlusherStatistics, Reason, Shared, WatermarkWaker, lock};
 use crate::storage::Storage;
+use crate::watch::Watch;
 use rtrb::Consumer;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::io;
@@ -15,6 +16,10 @@ use std::sync::atomic::{Ordering, fence};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+/// Time between two looks of a stop at the flusher.
+const STOP_LOOK: Duration = Duration::from_millis(100);
+/// How long a stop waits for the preparer.
+const PREPARER_PATIENCE: Duration = Duration::from_secs(10);
 /// Pages made writable again after a sync: the one being filled and those a batch may reach.
 const PAGES_GIVEN_BACK: usize = 4;
 
@@ -24,15 +29,17 @@ pub struct Flusher {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) retired: Consumer<Arc<Segment>>,
     pub(crate) preparer: Preparer,
+    pub(crate) watch: Watch,
     pub(crate) flush_interval: Duration,
 }
 
 /// How the cold half's threads run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlusherOptions {
-    /// Name of the flusher's thread; that of the preparer gets `-prepare` appended. Linux shows 15 bytes.
+    /// Name of the flusher's thread; that of the preparer gets `-prepare` appended, that of the watch `-watch`. Linux
+    /// shows 15 bytes.
     pub name: String,
-    /// Core both threads are bound to; `None` leaves it to the system.
+    /// Core the threads are bound to; `None` leaves it to the system.
     pub core: Option<usize>,
 }
 
@@ -65,20 +72,21 @@ pub struct FlusherHandle {
 }
 
 impl Flusher {
-    /// Starts the two threads of the cold half. Fails when the system refuses a thread.
+    /// Starts the three threads of the cold half. Fails when the system refuses a thread.
     pub fn spawn(self, options: &FlusherOptions) -> io::Result<FlusherHandle> {
-        let Self { shared, storage, retired, mut preparer, flush_interval } = self;
-        let mut handle = FlusherHandle { shared: Arc::clone(&shared), threads: Vec::with_capacity(2) };
+        let Self { shared, storage, retired, mut preparer, mut watch, flush_interval } = self;
+        let mut handle = FlusherHandle { shared: Arc::clone(&shared), threads: Vec::with_capacity(3) };
         let core = options.core;
         let longest_sleep = preparer.longest_interval();
-        let guard = StopGuard { shared: Arc::clone(&shared) };
+        let guard = StopGuard { shared: Arc::clone(&shared), ended: |ended| ended.preparer = true };
         let preparing = std::thread::Builder::new().name(format!("{}-prepare", options.name));
         handle.threads.push(preparing.spawn(move || {
             let _guard = guard;
             bind(core, &preparer.shared);
             preparer.run();
         })?);
-        let guard = StopGuard { shared: Arc::clone(&shared) };
+        let watch_shared = Arc::clone(&shared);
+        let guard = StopGuard { shared: Arc::clone(&shared), ended: |ended| ended.flusher = true };
         let flushing = std::thread::Builder::new().name(options.name.clone());
         let mut flush = Flush {
             shared,
@@ -97,6 +105,12 @@ impl Flusher {
             let _ = flush.shared.flusher_thread.set(std::thread::current());
             flush.run();
         })?);
+        let guard = StopGuard { shared: watch_shared, ended: |_| () };
+        let watching = std::thread::Builder::new().name(format!("{}-watch", options.name));
+        handle.threads.push(watching.spawn(move || {
+            bind(core, &guard.shared);
+            watch.run();
+        })?);
         Ok(handle)
     }
 }
@@ -104,6 +118,8 @@ impl Flusher {
 /// Once a cold thread has ended, for whatever reason, nothing becomes durable any more.
 struct StopGuard {
     shared: Arc<Shared>,
+    /// Notes which thread it was.
+    ended: fn(&mut Ended),
 }
 
 impl Drop for StopGuard {
@@ -112,6 +128,7 @@ impl Drop for StopGuard {
             self.shared.statistics.set_last_error("a thread of the cold half panicked".to_owned());
             self.shared.fail(Reason::FlusherStopped);
         }
+        self.shared.end(self.ended);
     }
 }
 
@@ -154,6 +171,9 @@ impl Flush {
             }
             self.release_closed();
             if stop {
+                if self.healthy() {
+                    self.shared.advance_head(&*self.storage);
+                }
                 self.shared.fail(Reason::FlusherStopped);
                 return;
             }
@@ -251,15 +271,17 @@ impl Flush {
     /// attempt would succeed without them.
     fn sync(&self, segment: &Segment, range: Range<usize>) -> bool {
         let statistics = &self.shared.statistics;
-        let started = Instant::now();
-        if let Err(error) = self.storage.sync_range(&segment.mapping, range.clone()) {
+        let began = self.shared.sync.begin();
+        let synced = self.storage.sync_range(&segment.mapping, range.clone());
+        // Given up meanwhile, and the journal has failed: it does not live again by an answer that comes too late.
+        let Some(elapsed_ns) = self.shared.sync.end(began) else { return false };
+        if let Err(error) = synced {
             let index = segment.header.index;
             statistics.sync_errors.fetch_add(1, Ordering::Relaxed);
             statistics.set_last_error(format!("cannot sync segment {index} at {range:?}: {error}"));
             self.shared.fail(Reason::SyncFailed);
             return false;
         }
-        let elapsed_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         statistics.syncs.fetch_add(1, Ordering::Relaxed);
         statistics.sync_ns_total.fetch_add(elapsed_ns, Ordering::Relaxed);
         statistics.sync_ns_max.fetch_max(elapsed_ns, Ordering::Relaxed);
@@ -298,18 +320,25 @@ impl Flush {
 }
 
 impl FlusherHandle {
-    /// Syncs what has been appended so far, ends both threads, and waits for them. Later ordinary appends are
-    /// refused.
+    /// Syncs what has been appended so far, ends the threads, and waits for them; not for one that the disk does not
+    /// let go. Later ordinary appends are refused.
     pub fn stop(mut self) -> Result<(), StopError> {
         self.signal();
+        // The watch gives a sync up that does not return.
+        while !self.shared.wait_for_flusher(STOP_LOOK) && self.shared.failure() != Reason::SyncTimeout {}
+        // A segment that cannot be prepared is missed by nobody any more.
+        let has_ended = self.shared.wait_for_flusher(Duration::ZERO)
+            && self.shared.wait_for_both(PREPARER_PATIENCE).preparer;
         let mut panicked = false;
-        for thread in self.threads.drain(..) {
-            panicked |= thread.join().is_err();
+        if has_ended {
+            for thread in self.threads.drain(..) {
+                panicked |= thread.join().is_err();
+            }
         }
         if panicked {
             return Err(StopError::Panicked);
         }
-        if self.shared.failure() == Reason::SyncFailed {
+        if self.shared.failure().is_of_the_disk() {
             return Err(StopError::NotDurable {
                 durable_sequence: self.shared.synced.load(Ordering::Acquire),
                 error: self.shared.statistics.last_error().unwrap_or_default(),
@@ -328,6 +357,11 @@ impl FlusherHandle {
     /// It runs on the flusher's thread: let it do no more than wake the hot thread.
     pub fn set_watermark_waker(&self, waker: WatermarkWaker) {
         *lock(&self.shared.waker) = Some(waker);
+    }
+
+    /// How long the sync that is running has been running; `None` when none is.
+    pub fn sync_running(&self) -> Option<Duration> {
+        self.shared.sync.running().map(|running| running.elapsed)
     }
 
     /// Last sequence known to be on disk, whatever the class.

@@ -1,8 +1,9 @@
 //! Append-only memory-mapped journal.
 //!
 //! Records are appended to preallocated, mapped segment files by one thread that never waits: the hot half,
-//! [`Appender`]. The cold half, [`Flusher`], runs on two threads of its own: one makes records durable and moves
-//! the watermark, the other prepares the next segment and makes the pages ahead writable. [`Reader`] follows a
+//! [`Appender`]. The cold half, [`Flusher`], runs on three threads of its own: one makes records durable and moves
+//! the watermark, one prepares the next segment and makes the pages ahead writable, one watches for a disk that does not
+//! answer and for files that somebody shortens. [`Reader`] follows a
 //! journal in any process while it is written. [`open`] recovers what a crash has left; [`verify`] and [`repair`]
 //! deal with disks that have lost or changed something.
 //!
@@ -41,8 +42,8 @@
 //! - Going to the next segment is a swap of pointers. Page faults are taken ahead by the cold half; what remains
 //!   is inherent in mapped files: a sync takes the write permission of the pages it writes, and an append that
 //!   comes before the flusher has given it back pays for one fault.
-//! - A full disk is not final: ordinary records are refused once only the reserve is left, reserved ones at the
-//!   very end, and both are taken again when there is space. See [`Condition`].
+//! - A full disk is not final: ordinary records are refused once only the reserve is left, others when their slice of
+//!   it is used up (see [`Room`]), and all are taken again when there is space. See [`Condition`].
 //! - A failed sync is final: the kernel may have dropped what it could not write. The watermark stays where it
 //!   is, ordinary records are refused, and reserved ones survive a crash of the process at least.
 //!
@@ -58,6 +59,7 @@ mod directory;
 mod error;
 mod flusher;
 mod format;
+mod head;
 mod map;
 mod open;
 mod prepare;
@@ -72,6 +74,7 @@ mod status;
 mod storage;
 mod survey;
 mod verify;
+mod watch;
 
 pub use append::Append;
 pub use appender::Appender;
@@ -81,14 +84,15 @@ pub use format::{
     FORMAT_VERSION, HEADER_BYTES, HeaderFault, RECORD_ALIGNMENT, SEGMENT_BYTES_MAXIMUM,
     SEGMENT_BYTES_MINIMUM, segment_index, segment_name,
 };
-pub use open::{Cut, Opened, Recovery, open};
+pub use head::{AcceptedLoss, HeadFault};
+pub use open::{Cut, Opened, Recovery, Warning, open};
 pub use reader::{ReadError, Reader};
-pub use record::{RECORD_HEADER_BYTES, Record, RecordFault};
+pub use record::{Place, RECORD_HEADER_BYTES, Record, RecordFault};
 pub use repair::{RepairError, RepairOptions, RepairReport, repair};
-pub use settings::{Durability, Room, Settings, SettingsError};
+pub use settings::{Durability, ReserveSplit, Room, Settings, SettingsError};
 pub use statistics::{JournalStatistics, KindStatistics, RecordPoint, statistics};
 pub use status::{Condition, FlusherStatistics, Reason, Status, WatermarkWaker};
-pub use verify::{Progress, TornTail, Verification, verify};
+pub use verify::{Progress, TornTail, Verification, verify, verify_with_head};
 
 #[doc(hidden)]
 pub mod testing;

@@ -1,10 +1,11 @@
 //! Opening a journal: recovery by the decision table, then the two halves.
 
 use crate::appender::{Appender, AppenderStart};
-use crate::directory::{DirectoryLock, aside_path, list_unfinished};
+use crate::directory::{DirectoryLock, aside_path, create, list_unfinished, open_regular, open_to_others};
 use crate::error::{FileError, OpenError};
 use crate::flusher::Flusher;
 use crate::format::{DurableHint, HEADER_BYTES, Opening, PAGE_BYTES};
+use crate::head::{self, AcceptedLoss, Head, HeadFiles};
 use crate::prepare::{AHEAD_BYTES, Maker, Preparer, RETIRED_CAPACITY};
 use crate::record::{Record, RecordFault};
 use crate::scan::Ending;
@@ -13,11 +14,12 @@ use crate::settings::{Durability, Settings};
 use crate::status::{Shared, lock};
 use crate::storage::{FileSystem, Storage};
 use crate::survey::{Active, Found, Survey, survey};
-use std::fs::File;
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use crate::watch::{Backing, Watch};
+use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 /// An open journal.
 pub struct Opened {
@@ -44,6 +46,35 @@ pub struct Recovery {
     pub cut: Option<Cut>,
     /// Files removed because their preparation had not finished or they did not fit; none held a record.
     pub discarded: Vec<PathBuf>,
+    /// A loss that was accepted since the journal was last open. Let the first record appended state it: once a record
+    /// after the loss is on disk it is not given here again.
+    pub accepted_loss: Option<AcceptedLoss>,
+    /// What the operator should know though the journal opens.
+    pub warnings: Vec<Warning>,
+}
+
+/// Something about a journal that an operator should mend.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Warning {
+    /// Others than the owner can get at the files.
+    #[error(
+        "journal directory {} has mode {mode:04o}, which lets others in: it holds every order; chmod 0700 {}",
+        .directory.display(), .directory.display()
+    )]
+    OpenToOthers {
+        /// The directory.
+        directory: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// A head could not be written, so that some losses would not be noticed at the next start.
+    #[error("cannot write {}: {problem}; a loss of the journal may not be noticed at the next start", .path.display())]
+    NoHead {
+        /// The head's file.
+        path: PathBuf,
+        /// The system's answer.
+        problem: String,
+    },
 }
 
 /// Bytes cut from the end of the last segment: an append or a batch that the crash interrupted.
@@ -89,29 +120,34 @@ pub fn open_with(
         return Ok(assemble(settings, maker, current, None, None, recovery));
     }
 
-    create_directory(&*maker.storage, directory)?;
+    create(&*maker.storage, directory)?;
     let lock = DirectoryLock::take(directory)?;
+    let places = head::places(directory, settings.head_file.as_deref());
+    let heads = head::read_all(&places)?;
+    let survey = survey(directory, &heads, &mut visit)?;
     for path in list_unfinished(directory)? {
         discard(&*maker.storage, path, &mut recovery)?;
     }
-    let survey = survey(directory, &mut visit)?;
-    maker.identity = match survey.identity {
+    // That of the head when nothing was ever durable: a crash before the new head is written changes nothing then.
+    maker.identity = match survey.identity.or(heads.first().map(|found| found.head.identity)) {
         Some(identity) => identity,
-        None => random_identity()?,
+        None => head::random_identity()?,
     };
     let (current, next) = resume(&maker, survey, &mut recovery)?;
-    Ok(assemble(settings, maker, current, next, Some(lock), recovery))
-}
-
-/// Creates the directory with those above it, durably: a power failure must not lose it with what is in it.
-fn create_directory(storage: &dyn Storage, directory: &Path) -> Result<(), OpenError> {
-    let missing: Vec<&Path> = directory.ancestors().take_while(|path| !path.exists()).collect();
-    std::fs::create_dir_all(directory).map_err(FileError::new("create", directory))?;
-    for parent in missing.iter().filter_map(|path| path.parent()) {
-        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        storage.sync_directory(parent).map_err(FileError::new("sync", parent))?;
+    recovery.accepted_loss = heads.iter().find_map(|found| found.head.accepted);
+    if let Some(mode) = open_to_others(directory)? {
+        recovery.warnings.push(Warning::OpenToOthers { directory: directory.clone(), mode });
     }
-    Ok(())
+    let head = Head {
+        identity: maker.identity,
+        sequence: current.next_sequence - 1,
+        accepted: recovery.accepted_loss,
+    };
+    let (head_files, failed) = HeadFiles::create(&*maker.storage, &places, head);
+    for (path, error) in failed {
+        recovery.warnings.push(Warning::NoHead { path, problem: error.to_string() });
+    }
+    Ok(assemble(settings, maker, current, next, Some((lock, head_files)), recovery))
 }
 
 /// The segment to append to, and what the next record continues.
@@ -138,7 +174,8 @@ fn resume(
     let storage = &*maker.storage;
     let Survey { mut found, active, records, first_sequence, .. } = survey;
     let Some(active) = active else {
-        for unused in found.into_iter().rev() {
+        // The new first segment takes the place of one that is there, so that a crash never leaves none.
+        for unused in found.into_iter().skip(1).rev() {
             discard(storage, unused.path, recovery)?;
         }
         return Ok((fresh(maker, 1, 1, 0)?, None));
@@ -152,8 +189,9 @@ fn resume(
     sync_earlier(storage, &found[..active.position])?;
     let last = found.pop().unwrap_or_else(|| unreachable!("the active segment was found"));
     let resumed = reopen(maker, &last, &active, recovery)?;
-    let mut spare = adopt(maker, spare, last.index + 1, recovery)?;
-    if active.ending != Ending::Closed {
+    let must_follow = active.ending == Ending::Closed;
+    let mut spare = adopt(maker, spare, last.index + 1, must_follow, recovery)?;
+    if !must_follow {
         return Ok((resumed, spare));
     }
     let (sequence, previous) = (active.cursor.sequence, active.cursor.previous);
@@ -173,7 +211,7 @@ fn sync_earlier(storage: &dyn Storage, earlier: &[Found]) -> Result<(), OpenErro
         let Ok(header) = found.header else { continue };
         let end = crate::scan::last_nonzero_end(found.bytes(), HEADER_BYTES) as u64;
         if found.hint(&header).bytes < end {
-            let file = File::open(&found.path).map_err(FileError::new("open", &found.path))?;
+            let file = open_regular(&found.path).map_err(FileError::new("open", &found.path))?;
             storage.sync_file(&file).map_err(FileError::new("sync", &found.path))?;
         }
     }
@@ -206,7 +244,8 @@ fn reopen(
         mapping.zero_from(end);
         synced_to = until;
     }
-    let segment = Segment::new(active.header, mapping, end as u64);
+    let backing = Some(Backing { file, path: path.clone() });
+    let segment = Segment::new(active.header, mapping, backing, end as u64);
     let sync = |range| storage.sync_range(&segment.mapping, range).map_err(FileError::new("sync", path));
     sync(0..synced_to)?;
     segment.write_hint(DurableHint { bytes: end as u64, sequence: active.cursor.sequence - 1 }, 0);
@@ -238,11 +277,13 @@ fn save_tail(
     Ok(Cut { segment: found.index, offset, bytes, saved_to, fault })
 }
 
-/// Takes over the segment prepared before the crash, if it is as a new one would be; removes the others.
+/// Takes over the segment prepared before the crash, if it is as a new one would be; removes the others. With
+/// `must_follow` one that is not is left for a new one to take its place: a crash must not leave none.
 fn adopt(
     maker: &Maker,
     spare: Vec<Found>,
     index: u64,
+    must_follow: bool,
     recovery: &mut Recovery,
 ) -> Result<Option<Segment>, OpenError> {
     let mut adopted = None;
@@ -259,13 +300,16 @@ fn adopt(
                 let path = &found.path;
                 let open = || {
                     let file = maker.storage.open(path)?;
-                    maker.storage.map(&file, header.segment_bytes as usize)
+                    let mapping = maker.storage.map(&file, header.segment_bytes as usize)?;
+                    Ok((file, mapping))
                 };
-                let mapping = open().map_err(FileError::new("map", path))?;
-                let segment = Segment::new(header, mapping, HEADER_BYTES as u64);
+                let (file, mapping) = open().map_err(FileError::new("map", path))?;
+                let backing = Some(Backing { file, path: path.clone() });
+                let segment = Segment::new(header, mapping, backing, HEADER_BYTES as u64);
                 segment.leave();
                 adopted = Some(segment);
             }
+            _ if must_follow && found.index == index => {}
             _ => discard(&*maker.storage, found.path, recovery)?,
         }
     }
@@ -278,25 +322,17 @@ fn discard(storage: &dyn Storage, path: PathBuf, recovery: &mut Recovery) -> Res
     Ok(())
 }
 
-fn random_identity() -> Result<[u8; 16], OpenError> {
-    let path = Path::new("/dev/urandom");
-    let mut identity = [0; 16];
-    File::open(path)
-        .and_then(|mut file| file.read_exact(&mut identity))
-        .map_err(FileError::new("read randomness from", path))?;
-    Ok(identity)
-}
-
 fn assemble(
     settings: &Settings,
     maker: Maker,
     current: Current,
     next: Option<Segment>,
-    directory: Option<DirectoryLock>,
+    held: Option<(DirectoryLock, HeadFiles)>,
     recovery: Recovery,
 ) -> Opened {
     let Current { segment, next_sequence, previous } = current;
-    let shared = Arc::new(Shared::new(settings.durability, next_sequence - 1, directory));
+    let (directory, head) = held.unzip();
+    let shared = Arc::new(Shared::new(settings.durability, next_sequence - 1, directory, head));
     let (prepared, prepared_ring) = rtrb::RingBuffer::new(1);
     let (retired, retired_ring) = rtrb::RingBuffer::new(RETIRED_CAPACITY);
     let segment = Arc::new(segment);
@@ -309,6 +345,7 @@ fn assemble(
         shared: Arc::clone(&shared),
         retry_at: None,
         last_seen: (0, 0),
+        head_written: (Instant::now(), 0),
     };
     if let Some(next) = next {
         preparer.next_index += 1;
@@ -322,10 +359,11 @@ fn assemble(
         next_sequence,
         previous,
         records: recovery.records,
-        reserve_bytes: settings.reserve_bytes as usize,
+        kept_from: settings.kept_from(),
         largest_bytes: settings.largest_record_bytes() - crate::record::RECORD_HEADER_BYTES,
     });
     let flush_interval = settings.flush_interval;
-    let flusher = Flusher { shared, storage, retired: retired_ring, preparer, flush_interval };
+    let watch = Watch::new(Arc::clone(&shared), settings.sync_timeout);
+    let flusher = Flusher { shared, storage, retired: retired_ring, preparer, watch, flush_interval };
     Opened { appender, flusher, recovery }
 }

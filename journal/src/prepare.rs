@@ -25,6 +25,8 @@ const BUSY_BYTES: u64 = 512 * 1024;
 const IDLE_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 /// Time between two attempts at preparing a segment.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// Time between two updates of the heads of a journal that stays in one segment.
+const HEAD_INTERVAL: Duration = Duration::from_secs(10);
 /// Pages are made writable this far ahead of the appender: what 200 MB a second write until an idle thread looks again.
 pub(crate) const AHEAD_BYTES: usize = 8 * 1024 * 1024;
 /// A sync takes the write permission of the pages it writes; this much is given back each interval.
@@ -60,7 +62,7 @@ impl Maker {
     }
 }
 
-fn now_ns() -> u64 {
+pub(crate) fn now_ns() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -74,6 +76,8 @@ pub(crate) struct Preparer {
     pub(crate) retry_at: Option<Instant>,
     /// Segment and commit point at the last look.
     pub(crate) last_seen: (u64, u64),
+    /// When the heads were last brought up to date, and in which segment.
+    pub(crate) head_written: (Instant, u64),
 }
 
 impl Preparer {
@@ -102,8 +106,20 @@ impl Preparer {
         self.prepared.slots() < self.prepared.buffer().capacity()
     }
 
+    /// Brings the heads up to date with every new segment, and now and then in between: a sync of a small file, which
+    /// the flusher's must not wait for more often than that.
+    fn write_head(&mut self) {
+        let (at, segment) = self.head_written;
+        let is_healthy = self.shared.failure() == Reason::None;
+        if is_healthy && (self.last_seen.0 != segment || at.elapsed() >= HEAD_INTERVAL) {
+            self.shared.advance_head(&*self.maker.storage);
+            self.head_written = (Instant::now(), self.last_seen.0);
+        }
+    }
+
     fn turn(&mut self) {
         self.touch_ahead();
+        self.write_head();
         if self.is_ready() {
             self.shared.shortage.store(Reason::None as u8, Ordering::Release);
             return;

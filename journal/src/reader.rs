@@ -1,12 +1,13 @@
 //! Following a journal, also while it is written, in any process.
 
-use crate::directory::list_segments;
+use crate::directory::{list_segments, open_regular};
 use crate::error::{Damage, DamageReason, FileError};
 use crate::format::{
-    FORMAT_VERSION, HEADER_BYTES, Header, HeaderFault, OPENING_OFFSET, Opening, segment_name,
+    FORMAT_VERSION, HEADER_BYTES, Header, HeaderFault, OPENING_OFFSET, Opening, RECORD_ALIGNMENT,
+    segment_name,
 };
 use crate::map::Mapping;
-use crate::record::{RECORD_HEADER_BYTES, Record, RecordFault, check_length, decode, padded};
+use crate::record::{Place, RECORD_HEADER_BYTES, Record, RecordFault, check_length, decode, padded};
 use crate::scan::{Cursor, Ending, Step, is_zero_from, judge_last};
 use memmap2::Advice;
 use std::fs::File;
@@ -23,6 +24,7 @@ pub struct Reader {
     segment: Option<ReadSegment>,
     /// Records below this are passed over.
     wanted: u64,
+    records_read: u64,
 }
 
 /// Why a record could not be read.
@@ -72,9 +74,29 @@ type Located = Option<(usize, crate::record::Decoded)>;
 impl Reader {
     /// Opens the journal in a directory at its first record. The directory may still be empty.
     pub fn open(directory: impl Into<PathBuf>) -> Result<Self, ReadError> {
-        let mut reader = Self { directory: directory.into(), segment: None, wanted: 0 };
+        let mut reader = Self { directory: directory.into(), segment: None, wanted: 0, records_read: 0 };
         reader.enter_first()?;
         Ok(reader)
+    }
+
+    /// Opens the journal behind a record that was read before: nothing but that record is read again. Where it is no
+    /// longer, the record after it is searched for.
+    pub fn open_after(directory: impl Into<PathBuf>, place: Place) -> Result<Self, ReadError> {
+        let Place { segment, offset, sequence } = place;
+        let directory = directory.into();
+        let path = directory.join(segment_name(segment));
+        let mut reader = Self { directory, segment: None, wanted: sequence + 1, records_read: 0 };
+        reader.segment =
+            ReadSegment::open(segment, path)?.and_then(|found| found.at(offset as usize, sequence));
+        if reader.segment.is_none() {
+            reader.seek(sequence + 1)?;
+        }
+        Ok(reader)
+    }
+
+    /// How many records it has read, those passed over included.
+    pub fn records_read(&self) -> u64 {
+        self.records_read
     }
 
     /// Goes to a sequence: the next record read has it, or the one after it if that is not written yet. A
@@ -133,7 +155,9 @@ impl Reader {
                 continue;
             }
             let offset = segment.cursor.position;
-            match segment.step()? {
+            let step = segment.step()?;
+            self.records_read += u64::from(matches!(step, Step::Record(_)));
+            match step {
                 Step::Record(decoded) if decoded.fields.sequence < self.wanted => {}
                 Step::Record(decoded) => return Ok(Some((offset, decoded))),
                 Step::End => segment.closed = true,
@@ -171,7 +195,7 @@ impl Reader {
 impl ReadSegment {
     /// `None` when the segment does not exist or was not entered yet.
     fn open(index: u64, path: PathBuf) -> Result<Option<Self>, ReadError> {
-        let file = match File::open(&path) {
+        let file = match open_regular(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(FileError::new("open", &path)(error).into()),
@@ -196,12 +220,26 @@ impl ReadSegment {
         Ok(Some(Self { index, path, mapping, segment_bytes, cursor, closed: false, torn_at: None }))
     }
 
+    /// At the record known to stand at `offset`; `None` when it does not.
+    fn at(mut self, offset: usize, sequence: u64) -> Option<Self> {
+        let is_inside = offset >= HEADER_BYTES
+            && offset.is_multiple_of(RECORD_ALIGNMENT)
+            && offset + RECORD_HEADER_BYTES <= self.mapping.len();
+        if !is_inside || sequence < self.cursor.sequence || self.mapping.load_u32(offset) == 0 {
+            return None;
+        }
+        // The record itself says what it continues; its checksum and sequence are looked at as those of any.
+        let previous = crate::format::u32_at(self.mapping.bytes(offset..offset + RECORD_HEADER_BYTES), 8);
+        self.cursor = Cursor { position: offset, sequence, previous, seed: self.cursor.seed };
+        Some(self)
+    }
+
     /// A file that a crash has cut short is filled up by recovery: maps it again once that has happened.
     fn map_rest(&mut self) -> Result<bool, FileError> {
         if self.mapping.len() as u64 >= self.segment_bytes {
             return Ok(false);
         }
-        let file = File::open(&self.path).map_err(FileError::new("open", &self.path))?;
+        let file = open_regular(&self.path).map_err(FileError::new("open", &self.path))?;
         let file_bytes = file.metadata().map_err(FileError::new("examine", &self.path))?.len();
         if file_bytes < self.segment_bytes {
             return Ok(false);

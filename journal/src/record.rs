@@ -30,6 +30,21 @@ pub struct Record<'a> {
     pub offset: u64,
 }
 
+/// Where a record stands, for whoever wants to go on after it (see [`Reader::open_after`](crate::Reader::open_after)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub(crate) segment: u64,
+    pub(crate) offset: u64,
+    pub(crate) sequence: u64,
+}
+
+impl Record<'_> {
+    /// Where it stands.
+    pub fn place(&self) -> Place {
+        Place { segment: self.segment, offset: self.offset, sequence: self.sequence }
+    }
+}
+
 /// Why the bytes at some offset are not the record expected there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordFault {

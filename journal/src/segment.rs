@@ -7,6 +7,7 @@ use crate::format::{
 use crate::map::Mapping;
 use crate::record::RECORD_HEADER_BYTES;
 use crate::storage::Storage;
+use crate::watch::Backing;
 use crossbeam_utils::CachePadded;
 use std::fs::File;
 use std::io;
@@ -22,6 +23,8 @@ pub(crate) struct Segment {
     pub(crate) header: Header,
     pub(crate) seed: u32,
     pub(crate) mapping: Mapping,
+    /// `None` without a file.
+    pub(crate) backing: Option<Backing>,
     /// Written by the appender: end of the last committed record.
     pub(crate) used: CachePadded<AtomicU64>,
     /// Written by the appender: it has left the segment, `used` is final.
@@ -33,11 +36,12 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    pub(crate) fn new(header: Header, mapping: Mapping, used: u64) -> Self {
+    pub(crate) fn new(header: Header, mapping: Mapping, backing: Option<Backing>, used: u64) -> Self {
         Self {
             seed: header.seed(),
             header,
             mapping,
+            backing,
             used: CachePadded::new(AtomicU64::new(used)),
             closed: AtomicBool::new(false),
             synced: AtomicU64::new(0),
@@ -88,11 +92,12 @@ pub(crate) fn prepare(
         storage.populate(&mapping, 0..populate_bytes)?;
         storage.rename(&temporary, &path)?;
         storage.sync_directory(directory)?;
-        Ok(mapping)
+        Ok((file, mapping))
     });
     match prepared {
-        Ok(mapping) => {
-            let segment = Segment::new(header, mapping, HEADER_BYTES as u64);
+        Ok((file, mapping)) => {
+            let backing = Some(Backing { file, path });
+            let segment = Segment::new(header, mapping, backing, HEADER_BYTES as u64);
             segment.touched.store(populate_bytes.min(segment.mapping.len()) as u64, Ordering::Relaxed);
             Ok(segment)
         }
@@ -123,7 +128,7 @@ fn prepare_file(storage: &dyn Storage, temporary: &Path, header: &Header) -> io:
 pub(crate) fn prepare_anonymous(header: Header) -> io::Result<Segment> {
     let mapping = Mapping::anonymous(header.segment_bytes as usize)?;
     mapping.populate(0..mapping.len())?;
-    let segment = Segment::new(header, mapping, HEADER_BYTES as u64);
+    let segment = Segment::new(header, mapping, None, HEADER_BYTES as u64);
     segment.touched.store(header.segment_bytes, Ordering::Relaxed);
     Ok(segment)
 }

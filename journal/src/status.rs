@@ -1,14 +1,17 @@
 //! What the halves of the journal share, and what they say about themselves.
 
 use crate::directory::DirectoryLock;
+use crate::head::HeadFiles;
 use crate::segment::Segment;
 use crate::settings::Durability;
+use crate::storage::Storage;
 use crossbeam_utils::CachePadded;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
+use std::time::{Duration, Instant};
 
 /// Whether the journal takes records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +47,12 @@ pub enum Reason {
     SyncFailed = 7,
     /// The flusher has stopped.
     FlusherStopped = 8,
+    /// A sync has not returned within the sync timeout: the disk does not answer. Its late success changes nothing.
+    SyncTimeout = 9,
+    /// Somebody has shortened a segment that was in use.
+    SegmentTruncated = 10,
+    /// Somebody has removed, moved or replaced a segment that was in use.
+    SegmentRemoved = 11,
 }
 
 impl Reason {
@@ -59,6 +68,9 @@ impl Reason {
             Self::SyncBacklog => "SYNC_BACKLOG",
             Self::SyncFailed => "SYNC_FAILED",
             Self::FlusherStopped => "FLUSHER_STOPPED",
+            Self::SyncTimeout => "SYNC_TIMEOUT",
+            Self::SegmentTruncated => "SEGMENT_TRUNCATED",
+            Self::SegmentRemoved => "SEGMENT_REMOVED",
         }
     }
 
@@ -73,6 +85,11 @@ impl Reason {
         }
     }
 
+    /// Whether records may be lost that were appended.
+    pub(crate) fn is_of_the_disk(self) -> bool {
+        matches!(self, Self::SyncFailed | Self::SyncTimeout | Self::SegmentTruncated | Self::SegmentRemoved)
+    }
+
     fn from_u8(code: u8) -> Self {
         match code {
             0 => Self::None,
@@ -83,6 +100,9 @@ impl Reason {
             6 => Self::SyncBacklog,
             7 => Self::SyncFailed,
             8 => Self::FlusherStopped,
+            9 => Self::SyncTimeout,
+            10 => Self::SegmentTruncated,
+            11 => Self::SegmentRemoved,
             _ => Self::PrepareFailed,
         }
     }
@@ -99,7 +119,7 @@ pub struct Status {
     pub segment_index: u64,
     /// Bytes of it in use, header included.
     pub used_bytes: u64,
-    /// Bytes of it left for reserved records; the next segment, when ready, comes on top.
+    /// Bytes of it left for the records of a start, and less for others; the next segment, when ready, comes on top.
     pub free_bytes: u64,
     /// Bytes of it left for ordinary records; the next segment, when ready, comes on top.
     pub ordinary_free_bytes: u64,
@@ -107,6 +127,10 @@ pub struct Status {
     pub next_ready: bool,
     /// Records in the journal, those recovered included.
     pub records: u64,
+    /// Records appended and not on disk yet, whatever the class: how far the watermark of the disk class lags.
+    pub unsynced_records: u64,
+    /// How long the sync that is running has been running, milliseconds, as of a look at most 50 ms ago; 0 when none is.
+    pub sync_running_ms: u64,
 }
 
 /// Counters of the cold half. Written by its threads, read by anyone.
@@ -168,6 +192,86 @@ impl FlusherStatistics {
     }
 }
 
+/// The sync that is running, if any. Flusher and watch decide here which of them ends it: who comes second has lost.
+#[derive(Debug)]
+pub(crate) struct SyncClock {
+    epoch: Instant,
+    /// When it began, nanoseconds after `epoch`; or one of the constants.
+    began_ns: AtomicU64,
+    /// For the appender, which does not look at the clock.
+    running_ms: AtomicU64,
+}
+
+/// A sync that is running.
+pub(crate) struct RunningSync {
+    began_ns: u64,
+    pub(crate) elapsed: Duration,
+}
+
+impl SyncClock {
+    const NONE: u64 = 0;
+    const GIVEN_UP: u64 = u64::MAX;
+
+    fn new() -> Self {
+        let (began_ns, running_ms) = (AtomicU64::new(Self::NONE), AtomicU64::new(0));
+        Self { epoch: Instant::now(), began_ns, running_ms }
+    }
+
+    fn now_ns(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(Self::GIVEN_UP - 1).max(1)
+    }
+
+    /// Called by the flusher before a sync; gives what `end` wants.
+    pub(crate) fn begin(&self) -> u64 {
+        let began_ns = self.now_ns();
+        self.began_ns.store(began_ns, Ordering::SeqCst);
+        began_ns
+    }
+
+    /// Called by the flusher after a sync: how long it took; `None` when it was given up meanwhile.
+    pub(crate) fn end(&self, began_ns: u64) -> Option<u64> {
+        let swapped =
+            self.began_ns.compare_exchange(began_ns, Self::NONE, Ordering::SeqCst, Ordering::SeqCst);
+        if swapped.is_err() {
+            self.began_ns.store(Self::NONE, Ordering::SeqCst);
+            return None;
+        }
+        Some(self.now_ns() - began_ns)
+    }
+
+    pub(crate) fn running(&self) -> Option<RunningSync> {
+        let began_ns = self.began_ns.load(Ordering::SeqCst);
+        let elapsed = Duration::from_nanos(self.now_ns().saturating_sub(began_ns));
+        (began_ns != Self::NONE && began_ns != Self::GIVEN_UP).then_some(RunningSync { began_ns, elapsed })
+    }
+
+    /// Called by the watch; false when the sync has just ended.
+    pub(crate) fn give_up(&self, running: &RunningSync) -> bool {
+        let (from, to) = (running.began_ns, Self::GIVEN_UP);
+        self.began_ns.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// A sync was given up and has not returned yet.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.began_ns.load(Ordering::SeqCst) == Self::GIVEN_UP
+    }
+
+    pub(crate) fn publish(&self, running: Duration) {
+        self.running_ms.store(u64::try_from(running.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(crate) fn running_ms(&self) -> u64 {
+        self.running_ms.load(Ordering::Relaxed)
+    }
+}
+
+/// Which of the cold threads have ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ended {
+    pub(crate) flusher: bool,
+    pub(crate) preparer: bool,
+}
+
 /// Called when the watermark has moved.
 pub type WatermarkWaker = Box<dyn Fn() + Send>;
 
@@ -195,12 +299,24 @@ pub(crate) struct Shared {
     pub(crate) waker: Mutex<Option<WatermarkWaker>>,
     pub(crate) statistics: Arc<FlusherStatistics>,
     pub(crate) durability: Durability,
+    /// Flusher and watch.
+    pub(crate) sync: SyncClock,
+    /// Each cold thread sets its own as the last thing it does.
+    ended: Mutex<Ended>,
+    ended_changed: Condvar,
+    /// Preparer and flusher write: what the next open compares the journal with.
+    pub(crate) head: Option<Mutex<HeadFiles>>,
     /// Held until both halves are gone.
     pub(crate) _lock: Option<DirectoryLock>,
 }
 
 impl Shared {
-    pub(crate) fn new(durability: Durability, last_sequence: u64, directory: Option<DirectoryLock>) -> Self {
+    pub(crate) fn new(
+        durability: Durability,
+        last_sequence: u64,
+        directory: Option<DirectoryLock>,
+        head: Option<HeadFiles>,
+    ) -> Self {
         Self {
             appended: CachePadded::new(AtomicU64::new(last_sequence)),
             synced: CachePadded::new(AtomicU64::new(last_sequence)),
@@ -214,7 +330,44 @@ impl Shared {
             waker: Mutex::new(None),
             statistics: Arc::default(),
             durability,
+            sync: SyncClock::new(),
+            ended: Mutex::default(),
+            ended_changed: Condvar::new(),
+            head: head.map(Mutex::new),
             _lock: directory,
+        }
+    }
+
+    /// Notes that a cold thread has ended.
+    pub(crate) fn end(&self, which: impl FnOnce(&mut Ended)) {
+        which(&mut lock(&self.ended));
+        self.ended_changed.notify_all();
+    }
+
+    /// Waits at most so long; true when the flusher has ended.
+    pub(crate) fn wait_for_flusher(&self, timeout: Duration) -> bool {
+        self.wait(timeout, |ended| ended.flusher).flusher
+    }
+
+    /// Waits at most so long until both are over.
+    pub(crate) fn wait_for_both(&self, timeout: Duration) -> Ended {
+        self.wait(timeout, |ended| ended.flusher && ended.preparer)
+    }
+
+    fn wait(&self, timeout: Duration, over: impl Fn(&Ended) -> bool) -> Ended {
+        let waited = self.ended_changed.wait_timeout_while(lock(&self.ended), timeout, |ended| !over(ended));
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Brings the heads up to what is on disk. Blocks for as long as the disk takes.
+    pub(crate) fn advance_head(&self, storage: &dyn Storage) {
+        let Some(head) = &self.head else { return };
+        let mut head = lock(head);
+        let synced = self.synced.load(Ordering::Acquire);
+        if synced > head.sequence()
+            && let Err(error) = head.advance(storage, synced)
+        {
+            self.statistics.set_last_error(format!("cannot write the head of the journal: {error}"));
         }
     }
 

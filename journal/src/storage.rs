@@ -1,5 +1,6 @@
 //! Everything the cold half asks of the file system, behind a seam that tests can make fail.
 
+use crate::directory::{FILE_MODE, open_flagged, open_regular_with};
 use crate::format::PAGE_BYTES;
 use crate::map::Mapping;
 use rustix::fs::{Advice, FallocateFlags, OFlags};
@@ -44,11 +45,11 @@ pub struct FileSystem;
 
 impl Storage for FileSystem {
     fn create(&self, path: &Path) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).create_new(true).mode(0o640).open(path)
+        OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(path)
     }
 
     fn open(&self, path: &Path) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).open(path)
+        open_regular_with(OpenOptions::new().read(true).write(true), path)
     }
 
     fn fill(&self, file: &File, path: &Path, range: Range<u64>) -> io::Result<()> {
@@ -104,7 +105,7 @@ fn fill_direct(path: &Path, range: Range<u64>) -> io::Result<()> {
     if !range.start.is_multiple_of(PAGE_BYTES as u64) {
         return Err(rustix::io::Errno::INVAL.into());
     }
-    let direct = OpenOptions::new().write(true).custom_flags(OFlags::DIRECT.bits() as i32).open(path)?;
+    let direct = open_flagged(OpenOptions::new().write(true), OFlags::DIRECT, path)?;
     // Anonymous memory is zero and aligned to pages, as direct writes demand.
     let zeros = Mapping::anonymous(FILL_BYTES)?;
     write_zeros(&direct, zeros.bytes(0..FILL_BYTES), range)

@@ -1,14 +1,15 @@
 //! Walking all segments of a directory without changing any: what recovery, repair and verify build on.
 
-use crate::directory::list_segments;
+use crate::directory::{list_segments, open_regular};
 use crate::error::{Damage, DamageReason, FileError, OpenError};
 use crate::format::{DurableHint, FORMAT_VERSION, HEADER_BYTES, Header, HeaderFault, Opening, segment_name};
+use crate::head::FoundHead;
 use crate::map::Mapping;
 use crate::record::{Record, RecordFault};
 use crate::scan::{Cursor, Ending, Step, is_zero_from, judge_last};
 use memmap2::Advice;
-use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{Ordering, fence};
 
 /// A segment file as found.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ pub(crate) struct Active {
 
 impl Found {
     pub(crate) fn load(index: u64, path: PathBuf) -> Result<Self, FileError> {
-        let file = File::open(&path).map_err(FileError::new("open", &path))?;
+        let file = open_regular(&path).map_err(FileError::new("open", &path))?;
         let size = file.metadata().map_err(FileError::new("examine", &path))?.len();
         let size = size.min(crate::format::SEGMENT_BYTES_MAXIMUM) as usize;
         let mapping = if size == 0 {
@@ -76,6 +77,19 @@ impl Found {
         mapping.bytes(0..mapping.len().min(stated))
     }
 
+    /// Reads the record at the cursor. The length is loaded as a reader's is, so that what it commits is seen whole
+    /// though a writer is at work.
+    pub(crate) fn step(&self, cursor: &mut Cursor) -> Step {
+        fence(Ordering::Acquire);
+        if let Some(mapping) = &self.mapping
+            && cursor.position + 4 <= mapping.len()
+            && mapping.load_u32(cursor.position) == 0
+        {
+            return Step::Blank;
+        }
+        cursor.step(self.bytes())
+    }
+
     pub(crate) fn opening(&self, header: &Header) -> Result<Option<Opening>, HeaderFault> {
         Opening::decode(self.bytes(), header.seed())
     }
@@ -104,8 +118,83 @@ impl Found {
     }
 }
 
-/// Loads all segments and walks their records in order.
-pub(crate) fn survey(directory: &Path, visit: &mut dyn FnMut(Record<'_>)) -> Result<Survey, OpenError> {
+/// Loads all segments, walks their records in order, and compares what there is with the heads.
+pub(crate) fn survey(
+    directory: &Path,
+    heads: &[FoundHead],
+    visit: &mut dyn FnMut(Record<'_>),
+) -> Result<Survey, OpenError> {
+    let survey = walk_all(directory, visit)?;
+    let next = survey.active.as_ref().and_then(|active| survey.found.get(active.position + 1));
+    let lost = match &survey.active {
+        Some(active) => check_next(directory, heads, active, next).and_then(|()| {
+            check_heads(directory, heads, Some(active.header.identity), active.cursor.sequence - 1)
+        }),
+        None => check_nothing(directory, heads, &survey.found),
+    };
+    lost.map_err(OpenError::Damaged)?;
+    Ok(survey)
+}
+
+/// A segment is closed only to go on in the next, which was ready by then.
+pub(crate) fn check_next(
+    directory: &Path,
+    heads: &[FoundHead],
+    active: &Active,
+    next: Option<&Found>,
+) -> Result<(), Damage> {
+    let kept = active.cursor.sequence - 1;
+    let accepted = |found: &FoundHead| found.head.accepted.is_some_and(|loss| loss.kept_sequence == kept);
+    if active.ending != Ending::Closed || heads.iter().any(accepted) {
+        return Ok(());
+    }
+    match next {
+        None => Err(missing(directory, active.header.index + 1)),
+        Some(next) => match next.header {
+            Ok(_) => Ok(()),
+            Err(fault) => Err(next.damage(0, DamageReason::Header(fault))),
+        },
+    }
+}
+
+/// The journal is the one that belongs here, and reaches as far as was known to be durable.
+pub(crate) fn check_heads(
+    directory: &Path,
+    heads: &[FoundHead],
+    identity: Option<[u8; 16]>,
+    kept: u64,
+) -> Result<(), Damage> {
+    for FoundHead { path, head } in heads {
+        let expected = head.identity;
+        if let Some(found) = identity.filter(|found| *found != expected) {
+            return Err(loss(directory, DamageReason::OtherJournal { found, expected, head: path.clone() }));
+        }
+        if kept < head.sequence {
+            let durable = head.sequence;
+            return Err(loss(directory, DamageReason::Lost { kept, durable, head: path.clone() }));
+        }
+    }
+    Ok(())
+}
+
+/// Without a record there must never have been one, as far as the heads know, and the first segment still be there.
+pub(crate) fn check_nothing(directory: &Path, heads: &[FoundHead], found: &[Found]) -> Result<(), Damage> {
+    let identity = found.first().and_then(|found| found.header.ok()).map(|header| header.identity);
+    if identity.is_none()
+        && let Some(FoundHead { path, head }) = heads.iter().find(|found| found.head.accepted.is_none())
+    {
+        let reason = DamageReason::Gone { durable: head.sequence, head: path.clone() };
+        return Err(loss(directory, reason));
+    }
+    check_heads(directory, heads, identity, 0)
+}
+
+/// Concerns the journal as a whole, beginning with its first segment.
+fn loss(directory: &Path, reason: DamageReason) -> Damage {
+    Damage { reason, ..missing(directory, 1) }
+}
+
+fn walk_all(directory: &Path, visit: &mut dyn FnMut(Record<'_>)) -> Result<Survey, OpenError> {
     let mut survey = Survey::default();
     let mut gap = None;
     for (index, path) in list_segments(directory)? {
@@ -158,6 +247,12 @@ impl Survey {
         let Some(first) = self.found.first() else { return Ok(None) };
         match first.header.and_then(|header| first.opening(&header)) {
             Ok(Some(_)) => Ok(Some(0)),
+            // A segment is prepared only once the one before it stands whole.
+            Err(fault)
+                if first.header.is_err() && self.found[1..].iter().any(|later| later.header.is_ok()) =>
+            {
+                Err(first.header_error(fault))
+            }
             _ if first.index == 1 => Ok(None),
             Ok(None) => {
                 Err(OpenError::Damaged(first.damage(crate::format::OPENING_OFFSET, DamageReason::NotEntered)))

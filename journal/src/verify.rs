@@ -3,10 +3,12 @@
 use crate::directory::list_segments;
 use crate::error::{Damage, DamageReason, OpenError};
 use crate::format::{HeaderFault, OPENING_OFFSET, segment_name};
+use crate::head::{self, FoundHead};
 use crate::record::RecordFault;
 use crate::scan::{Cursor, Ending, LaterRecords, Step};
-use crate::survey::{Active, Found, check_start, judge};
+use crate::survey::{Active, Found, check_heads, check_next, check_nothing, check_start, judge};
 use std::path::Path;
+use std::time::Duration;
 
 /// How far a verification has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,13 +61,26 @@ impl Verification {
     }
 }
 
-/// Checks every header and record of a journal: checksums, continuity of sequences and segments. Goes on after
-/// damage to list all of it. Takes no lock and changes nothing.
+/// Checks every header and record of a journal: checksums, continuity of sequences and segments, and that nothing is
+/// missing as far as the head in the directory knows. Goes on after damage to list all of it. Takes no lock and changes
+/// nothing; on a journal that is being written it checks what there was when it began, or more.
 pub fn verify(
     directory: impl AsRef<Path>,
+    progress: impl FnMut(Progress),
+) -> Result<Verification, OpenError> {
+    verify_with_head(directory, None, progress)
+}
+
+/// [`verify`], with the journal's head outside of its directory as well (see
+/// [`Settings::head_file`](crate::Settings::head_file)).
+pub fn verify_with_head(
+    directory: impl AsRef<Path>,
+    head_file: Option<&Path>,
     mut progress: impl FnMut(Progress),
 ) -> Result<Verification, OpenError> {
     let directory = directory.as_ref();
+    // Before the segments: a journal that is being written is ahead of its heads.
+    let heads = head::read_all(&head::places(directory, head_file))?;
     let files = list_segments(directory)?;
     let mut verifier = Verifier::default();
     let total = files.len() as u64;
@@ -87,6 +102,10 @@ pub fn verify(
         });
     }
     verifier.result.segments = total;
+    if verifier.result.is_intact() {
+        let lost = verifier.check_loss(directory, &heads, &found, last)?;
+        verifier.result.damages.extend(lost.err());
+    }
     Ok(verifier.result)
 }
 
@@ -94,7 +113,9 @@ pub fn verify(
 fn entered(found: &[Found]) -> Option<usize> {
     let first = found.first()?;
     let is_entered = matches!(first.header.and_then(|header| first.opening(&header)), Ok(Some(_)));
-    (is_entered || first.index != 1).then_some(0)
+    // A segment is prepared only once the one before it stands whole.
+    let is_damaged = first.header.is_err() && found[1..].iter().any(|later| later.header.is_ok());
+    (is_entered || is_damaged || first.index != 1).then_some(0)
 }
 
 #[derive(Default)]
@@ -104,9 +125,37 @@ struct Verifier {
     /// The segment before, when it ended as it should.
     before: Option<Active>,
     previous_index: Option<u64>,
+    /// Last sequence of the last segment walked.
+    kept: u64,
 }
 
 impl Verifier {
+    /// What the segments cannot say of themselves, in the order in which opening looks.
+    fn check_loss(
+        &self,
+        directory: &Path,
+        heads: &[FoundHead],
+        found: &[Found],
+        last: Option<usize>,
+    ) -> Result<Result<(), Damage>, OpenError> {
+        let Some(last) = last else { return Ok(check_nothing(directory, heads, found)) };
+        if let Some(active) = &self.before {
+            // A writer may have made and entered it since the directory was listed.
+            let index = active.header.index + 1;
+            let path = directory.join(segment_name(index));
+            let appeared = match found.get(last + 1) {
+                None if path.exists() => Some(Found::load(index, path)?),
+                _ => None,
+            };
+            if let Err(damage) =
+                check_next(directory, heads, active, found.get(last + 1).or(appeared.as_ref()))
+            {
+                return Ok(Err(damage));
+            }
+        }
+        Ok(check_heads(directory, heads, self.identity, self.kept))
+    }
+
     fn expect_index(&mut self, directory: &Path, index: u64) {
         if let Some(previous) = self.previous_index {
             for segment in previous + 1..index {
@@ -146,7 +195,9 @@ impl Verifier {
             }
             (Err(error), _) => return Err(error),
         };
-        if let Some(ending) = self.records(found, &mut cursor, last) {
+        let ending = self.records(found, &mut cursor, last);
+        self.kept = cursor.sequence - 1;
+        if let Some(ending) = ending {
             self.before = Some(Active { position: 0, header, cursor, ending });
         }
         Ok(())
@@ -155,15 +206,23 @@ impl Verifier {
     /// Walks the records of a segment, passing over damage; `None` unless it ends as it should.
     fn records(&mut self, found: &Found, cursor: &mut Cursor, last: bool) -> Option<Ending> {
         let header = found.header.ok()?;
+        let mut looks = Looks::default();
         loop {
-            let step = cursor.step(found.bytes());
+            let step = found.step(cursor);
             if let Step::Record(decoded) = step {
                 self.result.records += 1;
                 self.result.first_sequence.get_or_insert(decoded.fields.sequence);
                 self.result.last_sequence = Some(decoded.fields.sequence);
                 continue;
             }
-            match judge(found, &header, cursor, step, last) {
+            let verdict = judge(found, &header, cursor, step, last);
+            // A writer may have gone on between the step and the verdict: what it commits is whole, so another look
+            // at the same place tells its work from damage.
+            if last && !matches!(verdict, Ok(Ending::Clean | Ending::Closed)) && looks.again(cursor, &verdict)
+            {
+                continue;
+            }
+            match verdict {
                 Ok(Ending::Torn { fault, until }) => {
                     let offset = cursor.position as u64;
                     let bytes = until as u64 - offset;
@@ -180,6 +239,33 @@ impl Verifier {
             let (sequence, previous) = (decoded.fields.sequence, decoded.previous);
             *cursor = Cursor { position, sequence, previous, seed: cursor.seed };
         }
+    }
+}
+
+/// Looks taken at one place of the last segment before a verdict counts.
+#[derive(Default)]
+struct Looks {
+    position: usize,
+    taken: u32,
+}
+
+impl Looks {
+    /// Damage shows at the second look, since whatever made it look so was committed after the record at that place.
+    const DAMAGE: u32 = 2;
+    /// An append takes well under a microsecond, unless its thread is interrupted in the middle.
+    const TORN: u32 = 50;
+    const PAUSE: Duration = Duration::from_micros(200);
+
+    fn again(&mut self, cursor: &Cursor, verdict: &Result<Ending, Damage>) -> bool {
+        if self.position != cursor.position {
+            *self = Self { position: cursor.position, taken: 0 };
+        }
+        self.taken += 1;
+        let is_damage = verdict.is_err();
+        if !is_damage && self.taken > 1 {
+            std::thread::sleep(Self::PAUSE);
+        }
+        self.taken < if is_damage { Self::DAMAGE } else { Self::TORN }
     }
 }
 

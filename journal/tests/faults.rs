@@ -7,18 +7,24 @@ use common::{append, open_keeping, settings, try_append, wait_until};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tollgate_journal::testing::{FaultyStorage, open_with};
 use tollgate_journal::{
-    AppendError, Appender, Condition, Durability, FlusherHandle, FlusherOptions, Reason, Room, StopError,
+    AppendError, Appender, Condition, Durability, FlusherHandle, FlusherOptions, Reason, Room, Settings,
+    StopError,
 };
 
 const NO_SPACE: i32 = 28;
 const INPUT_OUTPUT: i32 = 5;
 
 fn spawn_faulty(directory: &Path, durability: Durability) -> (Appender, FlusherHandle, Arc<FaultyStorage>) {
+    spawn_with(&settings(directory, durability))
+}
+
+fn spawn_with(settings: &Settings) -> (Appender, FlusherHandle, Arc<FaultyStorage>) {
     let storage = Arc::new(FaultyStorage::default());
     let shared: Arc<FaultyStorage> = Arc::clone(&storage);
-    let opened = open_with(&settings(directory, durability), shared, |_| {}).unwrap();
+    let opened = open_with(settings, shared, |_| {}).unwrap();
     let handle = opened.flusher.spawn(&FlusherOptions::default()).unwrap();
     (opened.appender, handle, storage)
 }
@@ -52,9 +58,16 @@ fn shortage_of_any_kind_refuses_ordinary_records_keeps_the_reserve_and_heals() {
         assert_eq!(error, AppendError::Full);
         let status = appender.status();
         assert!(status.ordinary_free_bytes < 144 && status.free_bytes >= 4096, "{status:?}");
-        let (reserved, error) = fill_up(&mut appender, Room::Reserved, &[2; 100]);
-        assert_eq!(error, AppendError::ReserveFull);
-        assert!(reserved >= 4096 / 144, "{reserved}");
+        // Each room has a slice of the reserve that those before it leave alone, and the last reaches to the end.
+        for (room, percent) in
+            [(Room::Reserved, 30), (Room::Report, 50), (Room::Operator, 10), (Room::Start, 10)]
+        {
+            let (taken, error) = fill_up(&mut appender, room, &[2; 10]);
+            assert_eq!(error, AppendError::ReserveFull);
+            assert!(taken + 2 >= 4096 * percent / 100 / 48, "{room:?}: {taken}");
+            assert_eq!(try_append(&mut appender, Room::Ordinary, &[2; 10]), Err(AppendError::Full));
+        }
+        assert!(appender.status().free_bytes < 48);
         assert!(handle.statistics().prepare_errors() > 0);
         assert!(handle.statistics().last_error().unwrap().contains("cannot prepare segment 3"));
 
@@ -65,6 +78,35 @@ fn shortage_of_any_kind_refuses_ordinary_records_keeps_the_reserve_and_heals() {
         drop(appender);
         let (_, kept) = open_keeping(&settings(directory.path(), Durability::Process)).unwrap();
         assert_eq!(kept.len() as u64, last);
+    }
+}
+
+#[test]
+fn lower_rooms_cannot_starve_a_start_on_a_full_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut appender, handle, storage) = spawn_faulty(directory.path(), Durability::Process);
+    storage.fail_preparing(NO_SPACE);
+    for room in [Room::Ordinary, Room::Reserved, Room::Report, Room::Operator] {
+        wait_until("the room is used up", || match try_append(&mut appender, room, &[1; 10]) {
+            Err(AppendError::Full | AppendError::ReserveFull) => !appender.status().next_ready,
+            _ => false,
+        });
+    }
+    // The process is killed, and started again while the disk is still full.
+    std::mem::forget(handle);
+    let files: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap()).collect();
+    let copy = tempfile::tempdir().unwrap();
+    for file in files {
+        std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+    }
+    let storage = Arc::new(FaultyStorage::default());
+    storage.fail_preparing(NO_SPACE);
+    let mut opened = open_with(&settings(copy.path(), Durability::Process), storage, |_| {}).unwrap();
+    for room in [Room::Ordinary, Room::Reserved, Room::Report, Room::Operator] {
+        assert!(try_append(&mut opened.appender, room, &[1; 10]).is_err(), "{room:?}");
+    }
+    for _ in 0..5 {
+        try_append(&mut opened.appender, Room::Start, &[1; 10]).unwrap();
     }
 }
 
@@ -134,6 +176,115 @@ fn stuck_disk_holds_the_watermark_and_in_the_end_ordinary_records() {
     appender.publish();
     wait_until("everything is durable", || appender.durable_sequence() == last);
     handle.stop().unwrap();
+}
+
+#[test]
+fn sync_that_hangs_fails_the_journal_and_a_late_success_does_not_revive_it() {
+    for durability in [Durability::Disk, Durability::Process] {
+        let directory = tempfile::tempdir().unwrap();
+        let settings =
+            Settings { sync_timeout: Duration::from_millis(150), ..settings(directory.path(), durability) };
+        let (mut appender, handle, storage) = spawn_with(&settings);
+        let first = append(&mut appender, &[1; 50]);
+        appender.publish();
+        wait_until("the first record is synced", || handle.synced_sequence() == first);
+        wait_until("no sync runs", || handle.sync_running().is_none());
+        assert_eq!(appender.status().unsynced_records, 0);
+
+        let called = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&called);
+        handle.set_watermark_waker(Box::new(move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+        }));
+        appender.request_watermark_wake();
+        storage.hold_syncs();
+        for _ in 0..3 {
+            append(&mut appender, &[2; 50]);
+        }
+        appender.publish();
+        wait_until("a sync hangs", || storage.waiting_syncs() == 1 && handle.sync_running().is_some());
+        wait_until("its age shows", || appender.status().sync_running_ms > 0);
+        assert_eq!(appender.status().unsynced_records, 3);
+        wait_until("the journal fails", || appender.status().condition == Condition::Failed);
+        wait_until("the hot thread is told", || called.load(Ordering::SeqCst) == 1);
+        assert_eq!(appender.status().reason, Reason::SyncTimeout);
+        let error = handle.statistics().last_error().unwrap();
+        assert!(error.contains("has not returned") && error.contains("150ms"), "{error}");
+        assert_eq!(try_append(&mut appender, Room::Ordinary, &[3; 50]), Err(AppendError::Failed));
+        assert!(try_append(&mut appender, Room::Reserved, &[3; 50]).is_ok());
+        wait_until("its age goes on", || appender.status().sync_running_ms > 200);
+
+        storage.release_syncs();
+        wait_until("the sync returns", || storage.waiting_syncs() == 0);
+        wait_until("it is over", || appender.status().sync_running_ms == 0);
+        assert_eq!((handle.synced_sequence(), appender.status().reason), (first, Reason::SyncTimeout));
+        let Err(StopError::NotDurable { durable_sequence, .. }) = handle.stop() else {
+            panic!("the failure was not reported")
+        };
+        assert_eq!(durable_sequence, first);
+    }
+}
+
+#[test]
+fn stop_does_not_wait_for_a_disk_that_does_not_answer() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings =
+        Settings { sync_timeout: Duration::from_millis(100), ..settings(directory.path(), Durability::Disk) };
+    let (mut appender, handle, storage) = spawn_with(&settings);
+    storage.hold_syncs();
+    append(&mut appender, &[1; 50]);
+    appender.publish();
+    wait_until("a sync hangs", || storage.waiting_syncs() == 1);
+    let Err(StopError::NotDurable { durable_sequence: 0, error }) = handle.stop() else {
+        panic!("the records were called durable")
+    };
+    assert!(error.contains("does not answer"), "{error}");
+    assert_eq!(storage.waiting_syncs(), 1, "it still hangs");
+    storage.release_syncs();
+}
+
+#[test]
+fn segment_shortened_under_the_process_fails_the_journal_and_not_the_process() {
+    for kept_bytes in [0, 4096, 4096 + 100] {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut appender, handle, _storage) = spawn_faulty(directory.path(), Durability::Process);
+        append(&mut appender, &[1; 500]);
+        wait_until("it is synced", || handle.synced_sequence() == 1);
+        let path = common::segment_path(directory.path(), 1);
+        std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(kept_bytes).unwrap();
+        wait_until("the journal fails", || appender.status().condition == Condition::Failed);
+        assert_eq!(appender.status().reason, Reason::SegmentTruncated);
+        let error = handle.statistics().last_error().unwrap();
+        assert!(error.contains(&format!("was shortened from 65536 to {kept_bytes} bytes")), "{error}");
+        wait_until("there is no hole to fall into", || std::fs::metadata(&path).unwrap().len() == 64 * 1024);
+        assert_eq!(try_append(&mut appender, Room::Ordinary, &[3; 50]), Err(AppendError::Failed));
+        for _ in 0..300 {
+            try_append(&mut appender, Room::Reserved, &[2; 400]).unwrap_or_default();
+        }
+        assert!(matches!(handle.stop(), Err(StopError::NotDurable { .. })));
+        drop(appender);
+        assert!(open_keeping(&settings(directory.path(), Durability::Process)).is_err());
+    }
+}
+
+#[test]
+fn segment_removed_or_replaced_under_the_process_fails_the_journal() {
+    for replaced in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut appender, handle, _storage) = spawn_faulty(directory.path(), Durability::Process);
+        append(&mut appender, &[1; 500]);
+        let path = common::segment_path(directory.path(), 1);
+        let copy = std::fs::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        if replaced {
+            std::fs::write(&path, copy).unwrap();
+        }
+        wait_until("the journal fails", || appender.status().condition == Condition::Failed);
+        assert_eq!(appender.status().reason, Reason::SegmentRemoved);
+        assert!(handle.statistics().last_error().unwrap().contains("removed, moved or replaced"));
+        assert!(try_append(&mut appender, Room::Reserved, &[2; 400]).is_ok());
+        assert!(handle.stop().is_err());
+    }
 }
 
 #[test]
@@ -249,7 +400,7 @@ fn full_disk_refuses_and_recovers_when_space_is_back() {
         appender.status().reason == Reason::NoSpace
     });
     assert_eq!(io_number(&handle), NO_SPACE);
-    assert!(fill_up(&mut appender, Room::Reserved, &[2; 100]).0 > 20);
+    assert!(fill_up(&mut appender, Room::Start, &[2; 100]).0 > 20);
     std::fs::remove_file(ballast).unwrap();
     wait_until("space is noticed", || try_append(&mut appender, Room::Ordinary, &[3; 100]).is_ok());
     let last = appender.next_sequence() - 1;

@@ -111,6 +111,26 @@ fn seek_finds_every_sequence() {
 }
 
 #[test]
+fn reader_opens_behind_any_record_and_reads_only_that_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut appender, handle) = spawn(&settings(directory.path(), Durability::Process));
+    for sequence in 1..=3_000 {
+        append(&mut appender, &payload_of(sequence));
+    }
+    let mut walking = Reader::open(directory.path()).unwrap();
+    let mut expected = 1;
+    while let Some(place) = walking.next().unwrap().map(|record| record.place()) {
+        expected += 1;
+        let mut reader = Reader::open_after(directory.path(), place).unwrap();
+        let next = reader.next().unwrap().map(|record| record.sequence);
+        assert_eq!(next, (expected <= 3_000).then_some(expected));
+        assert_eq!(reader.records_read(), 1 + u64::from(next.is_some()));
+    }
+    assert_eq!(walking.records_read(), 3_000);
+    handle.stop().unwrap();
+}
+
+#[test]
 fn damage_stops_the_reader_and_a_torn_tail_does_not() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path(), Durability::Process);

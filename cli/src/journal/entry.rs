@@ -146,6 +146,13 @@ impl Entry {
                 format!("{name} is {}: {}", venue_state(venue.state), venue.reason)
             }
             Record::Digest(digest) => encode_hex(&digest.hash),
+            Record::Loss(loss) => format!(
+                "accepted that records after {} are gone, of journal {} known up to {}; accepted {}",
+                loss.kept_sequence,
+                encode_hex(&loss.expected_identity),
+                loss.lost_sequence,
+                moment::short(loss.accepted_ns)
+            ),
         };
         super::super::table::one_line(&text)
     }
@@ -254,6 +261,12 @@ fn record_document(record: &Record, names: &Names) -> Value {
             "reason": venue.reason.as_str(),
         }),
         Record::Digest(digest) => json!({"hash": encode_hex(&digest.hash)}),
+        Record::Loss(loss) => json!({
+            "expected_identity": encode_hex(&loss.expected_identity),
+            "lost_sequence": loss.lost_sequence,
+            "kept_sequence": loss.kept_sequence,
+            "accepted": document::time(loss.accepted_ns),
+        }),
     }
 }
 

@@ -35,6 +35,10 @@ pub(crate) struct RepairArguments {
     /// Only say what would be done.
     #[arg(long)]
     dry_run: bool,
+    /// Accept that records are gone: what is there counts as the journal from now on, and the next start records it.
+    /// First look for the journal elsewhere, and compare with the venues' own lists of orders and positions.
+    #[arg(long)]
+    accept_loss: bool,
 }
 
 /// Damage has an exit code of its own.
@@ -47,7 +51,8 @@ impl VerifyArguments {
     pub(crate) fn run(&self, output: &Output) -> Result<(), Failure> {
         let directory = self.source.directory()?;
         let live = io::stderr().is_terminal();
-        let verification = tollgate_journal::verify(&directory, |progress| {
+        let head_file = self.source.head_file(&directory)?;
+        let verification = tollgate_journal::verify_with_head(&directory, Some(&head_file), |progress| {
             if live {
                 show_progress(&progress);
             }
@@ -165,13 +170,18 @@ impl StatsArguments {
 
 impl RepairArguments {
     pub(crate) fn run(&self, output: &Output) -> Result<(), Failure> {
-        let directory = self.source.directory()?;
-        let options = RepairOptions { dry_run: self.dry_run };
-        let report = tollgate_journal::repair(&directory, options).map_err(|error| match &error {
+        let named = self.source.named_directory()?;
+        let head_file = Some(self.source.head_file(&named)?);
+        // A directory without a segment can be accepted, but not repaired.
+        let is_missed = head_file.as_ref().is_some_and(|file| file.exists()) || named.join("HEAD").exists();
+        let directory = if is_missed { named } else { self.source.directory()? };
+        let options = RepairOptions { dry_run: self.dry_run, accept_loss: self.accept_loss, head_file };
+        let report = tollgate_journal::repair(&directory, &options).map_err(|error| match &error {
             RepairError::Open(open) => open_failure(open),
             RepairError::StillDamaged(_) => Failure::new(Exit::Damaged, &error),
         })?;
-        report_repair(&report, output)
+        report_repair(&report, output)?;
+        if report.needs_acceptance { Err(Failure::silent(Exit::Damaged)) } else { Ok(()) }
     }
 }
 
@@ -184,6 +194,7 @@ fn report_repair(report: &RepairReport, output: &Output) -> Result<(), Failure> 
             "kept_records": report.kept_records,
             "kept_last_sequence": report.kept_last_sequence,
             "dropped_records": report.dropped_records,
+            "needs_acceptance": report.needs_acceptance,
             "set_aside": aside.collect::<Vec<_>>(),
         }));
     }
@@ -196,6 +207,16 @@ fn report_repair(report: &RepairReport, output: &Output) -> Result<(), Failure> 
         ("kept", "dropped", "set aside")
     };
     output.line(damage)?;
+    if damage.reason.is_loss() {
+        let done = match (report.needs_acceptance, report.dry_run) {
+            (true, _) => {
+                "Nothing was changed. Put the right journal back; only if it is lost for good, accept it with --accept-loss."
+            }
+            (false, true) => "would accept this loss",
+            (false, false) => "accepted; the next start records it",
+        };
+        return output.line(done);
+    }
     output.line(format_args!(
         "{keeps}  {} records, up to sequence {}",
         report.kept_records, report.kept_last_sequence

@@ -9,7 +9,7 @@ mod walk;
 
 pub(crate) use maintain::open_failure;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use tollgate_journal::ReadError;
@@ -17,6 +17,7 @@ use tollgate_journal::ReadError;
 use super::check::load;
 use super::failure::{Exit, Failure};
 use super::output::Output;
+use tollgate_gateway::gateway::journal_head_file;
 
 /// What to do with a journal.
 #[derive(Subcommand, Debug)]
@@ -38,7 +39,10 @@ pub(crate) enum JournalArguments {
     Export(export::ExportArguments),
     /// Count segments, bytes, records and kinds.
     Stats(maintain::StatsArguments),
-    /// Keep the records before the first damage, and set the rest aside. Nothing is deleted.
+    /// Keep the records before the first damage, and set the rest aside; or accept a loss. Nothing is deleted.
+    ///
+    /// Where records are gone without a trace (the directory is empty, or another journal's, or its last segments are
+    /// missing), only --accept-loss makes the journal open again; the next start records it.
     ///
     /// Only for a journal that `verify` calls damaged: a torn tail left by a crash needs no repair. Refused while a
     /// gateway uses the journal. What is dropped may hold orders that reached a venue: compare with the venue's own
@@ -77,15 +81,28 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    /// The journal's head outside of its directory: as the settings say, or where a gateway puts it by itself.
+    fn head_file(&self, directory: &Path) -> Result<PathBuf, Failure> {
+        if let (None, Some(config)) = (&self.directory, &self.config) {
+            return Ok(journal_head_file(&load(config)?));
+        }
+        let mut name = directory.file_name().unwrap_or_default().to_owned();
+        name.push(".head");
+        Ok(directory.with_file_name(name))
+    }
+
+    /// The directory, whether it exists or not.
+    fn named_directory(&self) -> Result<PathBuf, Failure> {
+        match (&self.directory, &self.config) {
+            (Some(directory), _) => Ok(directory.clone()),
+            (None, Some(config)) => Ok(load(config)?.journal.directory),
+            (None, None) => Err(Failure::usage("no journal is named: give its DIRECTORY, or --config FILE")),
+        }
+    }
+
     /// The directory, which must hold a journal: a mistyped path must not look like an empty one.
     fn directory(&self) -> Result<PathBuf, Failure> {
-        let directory = match (&self.directory, &self.config) {
-            (Some(directory), _) => directory.clone(),
-            (None, Some(config)) => load(config)?.journal.directory,
-            (None, None) => {
-                return Err(Failure::usage("no journal is named: give its DIRECTORY, or --config FILE"));
-            }
-        };
+        let directory = self.named_directory()?;
         let entries = std::fs::read_dir(&directory).map_err(|error| {
             Failure::operating(format_args!("cannot read {}: {error}", directory.display()))
         })?;

@@ -15,7 +15,7 @@ use tollgate_core::record::Record;
 pub(crate) struct Filter {
     /// Only records of this kind; repeat it for more.
     #[arg(long = "kind", value_name = "KIND", value_delimiter = ',',
-          value_parser = ["name", "start", "price", "intent", "refusal", "child", "report", "venue", "digest"])]
+          value_parser = ["name", "start", "price", "intent", "refusal", "child", "report", "venue", "digest", "loss"])]
     kinds: Vec<String>,
     /// Only records of this client, by its name.
     #[arg(long, value_name = "NAME")]

@@ -1,19 +1,19 @@
 //! Events of the past, from the journal.
 //!
-//! The journal is read once from its beginning to its end, and on from there when somebody asks. Along the way
+//! Recovery reads the journal from its beginning to its end, and the door on from there when somebody asks. Along the way
 //! marks are kept: what the numbers meant at that point, and how far each client's events had come. A client that
 //! left off somewhere is served from the mark before.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use tollgate_journal::{ReadError, Reader};
+use tollgate_journal::{Place, ReadError, Reader};
 use tollgate_protocol::Event;
 use tollgate_protocol::event::{Durability, EventBody};
 use tollgate_protocol::text::Text;
 
 use crate::link::Watermark;
-use tollgate_core::record::{NameTable, Record, RecordError};
+use tollgate_core::record::{Name, NameTable, Record, RecordError};
 
 /// The most numbers that all marks keep together.
 const MARK_NUMBERS_MAX: usize = 1 << 20;
@@ -34,7 +34,19 @@ pub(super) struct History {
 struct Index {
     /// Where reading goes on; absent before the first time.
     reader: Option<Reader>,
-    /// What is known at that point.
+    known: Known,
+}
+
+/// What recovery has seen of each client's events, so that the door need not read the journal again.
+pub struct HistoryIndex {
+    durability: Durability,
+    clients: Vec<Text<31>>,
+    known: Known,
+}
+
+/// Marks, and how far they reach.
+struct Known {
+    /// What is known where reading goes on.
     end: Mark,
     /// In order of sequence, the first before every record.
     marks: Vec<Mark>,
@@ -46,6 +58,8 @@ struct Index {
 #[derive(Clone)]
 struct Mark {
     sequence: u64,
+    /// The record before it; `None` before every record.
+    place: Option<Place>,
     /// What the journal's client numbers mean here: the client's present number, `None` when it is gone.
     meanings: Vec<Option<u16>>,
     /// The last event of each client, by its present number; 0 for none.
@@ -79,27 +93,65 @@ pub(super) enum HistoryError {
     Record(#[from] RecordError),
 }
 
+impl Known {
+    fn nothing(clients: usize) -> Self {
+        let start = Mark { sequence: 0, place: None, meanings: Vec::new(), last_events: vec![0; clients] };
+        let marks_max = (MARK_NUMBERS_MAX / clients.max(1)).clamp(8, 1024);
+        Self { end: start.clone(), marks: vec![start], spacing: MARK_SPACING, marks_max }
+    }
+
+    /// Keeps a mark where the last is far enough behind.
+    fn mark(&mut self) {
+        let last = self.marks.last().map_or(0, |mark| mark.sequence);
+        if self.end.sequence >= last + self.spacing {
+            keep(&mut self.marks, &mut self.spacing, self.marks_max, &self.end);
+        }
+    }
+}
+
+impl HistoryIndex {
+    /// Before the first record.
+    pub fn new(settings: &tollgate_config::Settings) -> Self {
+        let clients: Vec<Text<31>> = settings.clients.iter().map(|client| client.name).collect();
+        let known = Known::nothing(clients.len());
+        Self { durability: settings.journal.durability, clients, known }
+    }
+
+    /// Takes the next record, and what recovery has read it as: with the present numbers.
+    pub fn take(&mut self, raw: &tollgate_journal::Record<'_>, record: &Record) {
+        let end = &mut self.known.end;
+        end.sequence = raw.sequence + 1;
+        end.place = Some(raw.place());
+        if let Record::Name(name) = record {
+            end.learn(name, &self.clients);
+        } else if let Some((client, event)) = record.event(raw.sequence, raw.time_ns, self.durability)
+            && let Some(last) = end.last_events.get_mut(usize::from(client))
+        {
+            *last = event.event_sequence;
+        }
+        self.known.mark();
+    }
+}
+
 impl History {
-    /// Of the journal in `directory`, for the clients of the settings.
-    pub(super) fn new(directory: PathBuf, durability: Durability, clients: Vec<Text<31>>) -> Self {
-        let start = Mark { sequence: 0, meanings: Vec::new(), last_events: vec![0; clients.len()] };
-        let index = Index {
-            reader: None,
-            end: start.clone(),
-            marks: vec![start],
-            spacing: MARK_SPACING,
-            marks_max: (MARK_NUMBERS_MAX / clients.len().max(1)).clamp(8, 1024),
-        };
-        Self { directory, durability, clients, index: Mutex::new(index) }
+    /// Of the journal in `directory`, as far as `index` knows it.
+    pub(super) fn new(directory: PathBuf, index: HistoryIndex) -> Self {
+        let HistoryIndex { durability, clients, known } = index;
+        Self { directory, durability, clients, index: Mutex::new(Index { reader: None, known }) }
+    }
+
+    /// A reader that goes on where the mark is.
+    fn reader_at(&self, mark: &Mark) -> Result<Reader, ReadError> {
+        match mark.place {
+            Some(place) => Reader::open_after(&self.directory, place),
+            None => Reader::open(&self.directory),
+        }
     }
 
     /// Finds the client's first event after `resume_after`. Blocks for as long as reading takes.
     pub(super) fn find(&self, client: u16, resume_after: u64) -> Result<Past, HistoryError> {
         let mark = self.mark_before(client, resume_after)?;
-        let mut reader = Reader::open(&self.directory)?;
-        if mark.sequence > 0 {
-            reader.seek(mark.sequence)?;
-        }
+        let reader = self.reader_at(&mark)?;
         let mut past = Past { reader, mark, client, found: None };
         let wanted = resume_after.saturating_add(1);
         while past.found.is_none() && self.step(&mut past)? {
@@ -154,33 +206,31 @@ impl History {
         Ok(true)
     }
 
-    /// The last mark at which the client had seen everything, once the whole journal is known. Whoever comes
-    /// meanwhile waits, and has less to read then.
+    /// The last mark at which the client had seen everything, once the journal is known to its end: what was written
+    /// since the last time, or since the start. Whoever comes meanwhile waits, and has less to read then.
     fn mark_before(&self, client: u16, resume_after: u64) -> Result<Mark, HistoryError> {
         let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         let index = &mut *index;
         let reader = match &mut index.reader {
             Some(reader) => reader,
-            none => none.insert(Reader::open(&self.directory)?),
+            none => none.insert(self.reader_at(&index.known.end)?),
         };
-        while !matches!(index.end.advance(reader, &self.clients, self.durability)?, Step::End) {
-            let last = index.marks.last().map_or(0, |mark| mark.sequence);
-            if index.end.sequence >= last + index.spacing {
-                keep(&mut index.marks, &mut index.spacing, index.marks_max, &index.end);
-            }
+        let known = &mut index.known;
+        while !matches!(known.end.advance(reader, &self.clients, self.durability)?, Step::End) {
+            known.mark();
         }
         let own = usize::from(client);
-        let last = index.end.last_events.get(own).copied().unwrap_or(0);
+        let last = known.end.last_events.get(own).copied().unwrap_or(0);
         if resume_after > last {
             return Err(HistoryError::Beyond { resume_after, last });
         }
         if resume_after == last {
-            return Ok(index.end.clone());
+            return Ok(known.end.clone());
         }
         let seen = |mark: &Mark| mark.last_events.get(own).is_none_or(|last| *last <= resume_after);
         // The first mark stands before every event, so there is always one.
-        let after = index.marks.partition_point(seen).max(1);
-        Ok(index.marks[after - 1].clone())
+        let after = known.marks.partition_point(seen).max(1);
+        Ok(known.marks[after - 1].clone())
     }
 }
 
@@ -227,14 +277,13 @@ impl Mark {
     ) -> Result<Step, HistoryError> {
         let Some(raw) = reader.next()? else { return Ok(Step::End) };
         self.sequence = raw.sequence + 1;
+        self.place = Some(raw.place());
         if !may_matter(raw.kind) {
             return Ok(Step::Other);
         }
         let record = Record::decode(raw.sequence, raw.kind, raw.payload)?;
         if let Record::Name(name) = &record {
-            if name.table == NameTable::Client {
-                self.rename(name.index, clients.iter().position(|client| *client == name.name));
-            }
+            self.learn(name, clients);
             return Ok(Step::Other);
         }
         let Some((number, event)) = record.event(raw.sequence, raw.time_ns, durability) else {
@@ -245,6 +294,12 @@ impl Mark {
         };
         self.last_events[usize::from(client)] = event.event_sequence;
         Ok(Step::Event { client, sequence: raw.sequence, event })
+    }
+
+    fn learn(&mut self, name: &Name, clients: &[Text<31>]) {
+        if name.table == NameTable::Client {
+            self.rename(name.index, clients.iter().position(|client| *client == name.name));
+        }
     }
 
     fn rename(&mut self, number: u16, meaning: Option<usize>) {
@@ -263,7 +318,73 @@ fn may_matter(kind: u16) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
+    use crate::record::{Authority, PAYLOAD_BYTES_MAX, Refusal};
+    use tollgate_journal::{Appender, Room, Settings};
+    use tollgate_protocol::reject::{Code, Owner, Reject};
+    use tollgate_protocol::{AccountName, Action, Command, CommandId, Decimal};
+
+    const RECORDS: u64 = 40_000;
+
+    fn append(appender: &mut Appender, record: &Record) {
+        let encode = |out: &mut [u8]| record.encode(out);
+        appender.append(Room::Ordinary, record.kind(), 1, PAYLOAD_BYTES_MAX, encode).unwrap();
+    }
+
+    fn refusal(client: u16, event_sequence: u64) -> Record {
+        let command = Command {
+            command_id: CommandId(u128::from(event_sequence)),
+            created_at_ns: 1,
+            deadline_ns: 0,
+            account: AccountName::EMPTY,
+            action: Action::Heartbeat,
+        };
+        let reject = Reject::new(Code::QueueFull, Owner::Gateway);
+        let authority = Authority::default();
+        Record::Refusal(Refusal { client, event_sequence, content_hash: 7, authority, command, reject })
+    }
+
+    #[test]
+    fn first_resume_after_a_start_reads_what_is_near_and_not_the_whole_journal() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = Settings { segment_bytes: 16 << 20, ..Settings::new(directory.path()) };
+        let clients: Vec<Text<31>> = ["one", "two"].map(|name| Text::new(name).unwrap()).into();
+        let mut appender = tollgate_journal::open(&settings, |_| {}).unwrap().appender;
+        for (index, name) in clients.iter().enumerate() {
+            let (tick, step) = (Decimal::ZERO, Decimal::ZERO);
+            let (table, index) = (NameTable::Client, index as u16);
+            append(&mut appender, &Record::Name(Name { table, index, name: *name, tick, step }));
+        }
+        for event in 1..=RECORDS / 2 {
+            append(&mut appender, &refusal(0, event));
+            append(&mut appender, &refusal(1, event));
+        }
+        drop(appender);
+        // The start: recovery sees every record.
+        let known = Known::nothing(clients.len());
+        let mut index = HistoryIndex { durability: Durability::Process, clients, known };
+        let opened = tollgate_journal::open(&settings, |raw| {
+            let record = Record::decode(raw.sequence, raw.kind, raw.payload).unwrap();
+            index.take(&raw, &record);
+        });
+        let mut appender = opened.unwrap().appender;
+        let last = RECORDS / 2;
+        append(&mut appender, &refusal(1, last + 1));
+        let history = History::new(directory.path().to_owned(), index);
+        let watermark = Watermark { sequence: u64::MAX, is_final: false };
+        for (resume_after, most) in [(last + 1, 0), (last, MARK_SPACING), (last / 2, MARK_SPACING)] {
+            let mut past = history.find(1, resume_after).unwrap();
+            assert!(past.reader.records_read() <= 2 + most, "{}", past.reader.records_read());
+            let events = history.read(&mut past, watermark, 10).unwrap();
+            let sequences: Vec<u64> = events.iter().map(|event| event.event_sequence).collect();
+            let expected: Vec<u64> = (resume_after + 1..=last + 1).take(10).collect();
+            assert_eq!(sequences, expected);
+        }
+        let index = history.index.lock().unwrap();
+        assert_eq!(index.reader.as_ref().unwrap().records_read(), 2, "the last known, and the one after it");
+    }
 
     #[test]
     fn marks_stay_few_and_cover_everything() {
@@ -271,7 +392,7 @@ mod tests {
         for sequence in 0..10_000 {
             let last = marks.last().map(|mark: &Mark| mark.sequence);
             if last.is_none_or(|last| sequence >= last + spacing) {
-                let mark = Mark { sequence, meanings: Vec::new(), last_events: Vec::new() };
+                let mark = Mark { sequence, place: None, meanings: Vec::new(), last_events: Vec::new() };
                 keep(&mut marks, &mut spacing, 8, &mark);
             }
             assert!(marks.len() <= 8);

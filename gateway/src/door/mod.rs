@@ -34,6 +34,7 @@ use tollgate_contract::lane::{Bell, Receiver, Sender};
 use crate::link::{ACCOUNTS_MAX, FromHot, INSTRUMENTS_MAX, ToHot};
 use tollgate_core::metrics::Metrics;
 
+pub use history::HistoryIndex;
 use reception::Reception;
 
 /// Threads that read the journal for clients that resume.
@@ -73,6 +74,8 @@ pub struct DoorLinks {
     pub from_hot: Receiver<FromHot>,
     /// The bell that `from_hot` was made with.
     pub bell: DoorBell,
+    /// What recovery has seen of the journal; without it the first resume reads it from the beginning.
+    pub history: Option<HistoryIndex>,
 }
 
 /// Why the door could not be opened.
@@ -207,10 +210,10 @@ fn run(
     controls: async_mpsc::UnboundedReceiver<Control>,
     random: &[u8; 64],
 ) {
-    let DoorLinks { to_hot, from_hot, bell } = links;
+    let DoorLinks { to_hot, from_hot, bell, history } = links;
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(runtime, async move {
-        let reception = Reception::new(settings, metrics, to_hot, random);
+        let reception = Reception::new(settings, metrics, to_hot, history, random);
         reception.run(listener, from_hot, bell, controls).await;
     });
 }

@@ -18,7 +18,7 @@ use tollgate_protocol::reject::Code;
 
 use super::connection::{Connection, End};
 use super::failures::Failures;
-use super::history::History;
+use super::history::{History, HistoryIndex};
 use super::hot_link::HotLink;
 use super::keys::{Key, KeyTable, Stamp};
 use super::logon::{Challenged, FRAME_BYTES_MAX, Nobody, random};
@@ -86,14 +86,14 @@ impl Reception {
         settings: Arc<Settings>,
         metrics: Arc<Metrics>,
         to_hot: Sender<ToHot>,
+        history: Option<HistoryIndex>,
         random: &[u8; 64],
     ) -> Rc<Self> {
         let limits = &settings.sessions;
         let block = Duration::from_secs(u64::from(limits.logon_block_seconds));
         let history = (settings.journal.durability != Durability::None).then(|| {
-            let names = settings.clients.iter().map(|client| client.name).collect();
-            let journal = &settings.journal;
-            Arc::new(History::new(journal.directory.clone(), journal.durability, names))
+            let index = history.unwrap_or_else(|| HistoryIndex::new(&settings));
+            Arc::new(History::new(settings.journal.directory.clone(), index))
         });
         let sessions =
             Sessions::new(limits.sessions_max, limits.sessions_per_client_max, first_session_number());

@@ -359,7 +359,7 @@ fn an_address_in_use_is_named() {
     let bell = tollgate_gateway::door::DoorBell::new();
     let (to_hot, _ours) = tollgate_contract::lane::lane(2, 1, bell.bell.clone());
     let (_sender, from_hot) = tollgate_contract::lane::lane(2, 1, bell.bell.clone());
-    let links = tollgate_gateway::door::DoorLinks { to_hot, from_hot, bell };
+    let links = tollgate_gateway::door::DoorLinks { to_hot, from_hot, bell, history: None };
     let error = tollgate_gateway::door::Door::start(settings.into(), metrics, links).err().unwrap();
     assert!(error.to_string().contains(&house.address.to_string()), "{error}");
 }

@@ -98,7 +98,7 @@ impl House {
         let (to_hot, from_door) = lane(lane_messages, 1, Bell::new(Arc::new(|| {})));
         let bell = DoorBell::new();
         let (to_door, from_hot) = lane(64, 1, bell.bell.clone());
-        let links = DoorLinks { to_hot, from_hot, bell };
+        let links = DoorLinks { to_hot, from_hot, bell, history: None };
         let door = Door::start(Arc::new(settings), Arc::clone(&metrics), links).unwrap();
         let address = door.address();
         Self { door: Some(door), address, metrics, from_door, to_door: Some(to_door), directory: None }
