@@ -66,8 +66,11 @@ fn lock_that_is_a_link_is_refused_and_not_followed() {
     assert!(!elsewhere.exists());
 }
 
-/// Puts something that is no file at `path`, for each kind of it.
-const IMPOSTORS: [(&str, fn(&Path)); 4] = [
+/// Puts something at a path.
+type Put = fn(&Path);
+
+/// What is no file, by the name that an error gives it.
+const IMPOSTORS: [(&str, Put); 4] = [
     ("a pipe", |path| {
         assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
     }),
