@@ -25,6 +25,7 @@ mod orders;
 mod outbox;
 mod pipeline;
 mod precision;
+mod progress;
 mod query;
 mod recent;
 pub mod record;

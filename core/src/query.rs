@@ -13,19 +13,12 @@ use tollgate_protocol::text::Text;
 
 use super::core::Core;
 use super::judge::{self, Asker};
+use super::limits::{self, Addition, Case, LISTED, Place};
 use super::orders::Order;
-use super::rules::each;
+use super::progress::Progress;
 use super::sessions::Sessions;
 use super::state::State;
 use super::world::World;
-
-/// How far a query is answered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Progress {
-    /// Where to go on: a slot, a position or an instrument.
-    next: usize,
-    rows: u32,
-}
 
 /// Rows on their way to one session.
 struct Rows<'a, W: World> {
@@ -76,7 +69,7 @@ pub fn answer<W: World>(
             true
         }
         Query::Limits(scope) => {
-            limits(core, asker, judge::account(&core.state, asker, command)?, *scope, &mut rows)?
+            limit_rows(core, asker, judge::account(&core.state, asker, command)?, *scope, &mut rows)?
         }
         Query::Instruments(scope) => instruments(core, asker, *scope, &mut rows)?,
     };
@@ -225,7 +218,7 @@ fn account<W: World>(core: &Core<W>, account: AccountIndex, rows: &mut Rows<'_, 
     }));
 }
 
-fn limits<W: World>(
+fn limit_rows<W: World>(
     core: &Core<W>,
     asker: Asker<'_>,
     account: AccountIndex,
@@ -250,67 +243,23 @@ fn symbol_limits<W: World>(
 ) {
     let state = &core.state;
     let owners = state.rules.owners(account.0, client, index.0);
-    let instrument = &state.rules.instruments[usize::from(index.0)].instrument;
-    let cell = state.exposure.account(account.0, index.0);
-    let totals = |owner: Owner| {
-        let at = super::rules::OWNER_KINDS.iter().position(|kind| *kind == owner).unwrap_or_default();
-        &state.exposure.totals[owners[at]]
+    let rule = &state.rules.instruments[usize::from(index.0)];
+    let place = Place { client, account: account.0, instrument: index.0 };
+    // No order at all: what is used is what stands.
+    let case = Case {
+        addition: Addition::default(),
+        rule,
+        has_price: false,
+        price_age_ms: 0,
+        reference_ticks: 0,
+        slow_interval_ns: state.rules.slow_interval_ns,
+        now_ns: core.now_ns,
     };
-    let now_ns = core.now_ns;
-    let attos = |value: i128| Decimal::from_attos_lossy(value);
-    let steps = |steps: i64| instrument.quantity.decimal_lossy(steps.max(0));
-    let count = |count: u64| Decimal::new(i64::try_from(count).unwrap_or(i64::MAX), 0);
-    let mut row = |name: &str, (limit, owner): (Decimal, Owner), used: Decimal| {
-        let (name, symbol) = (Text::truncated(name), instrument.symbol);
-        rows.push(AnswerBody::Limit(LimitState { name, symbol, owner, limit, used }));
-    };
-    let least_attos = |limit: fn(&tollgate_config::OwnerLimits) -> i128| {
-        let (value, owner) = state.rules.least(each(&owners), limit);
-        (attos(value), owner)
-    };
-    let least_money = |limit: fn(&tollgate_config::OwnerLimits) -> Money| {
-        let (value, owner) = state.rules.least(each(&owners), limit);
-        (value.to_decimal(), owner)
-    };
-    let least_count = |limit: fn(&tollgate_config::OwnerLimits) -> u64| {
-        let (value, owner) = state.rules.least(each(&owners), limit);
-        (count(value), owner)
-    };
-    row("max_quantity", least_attos(|limits| limits.max_quantity), Decimal::ZERO);
-    row("max_notional", least_money(|limits| limits.max_notional), Decimal::ZERO);
-    row(
-        "max_long",
-        least_attos(|limits| limits.max_long),
-        steps(cell.position.saturating_add(cell.buy_steps)),
-    );
-    row(
-        "max_short",
-        least_attos(|limits| limits.max_short),
-        steps(cell.sell_steps.saturating_sub(cell.position)),
-    );
-    let gross = least_money(|limits| limits.max_gross);
-    let used = totals(gross.1);
-    row("max_gross", gross, used.gross.saturating_add(used.buy).saturating_add(used.sell).to_decimal());
-    let net = least_money(|limits| limits.max_net);
-    row("max_net", net, totals(net.1).net.abs().to_decimal());
-    let open = least_count(|limits| u64::from(limits.max_open_orders));
-    row("max_open_orders", open, count(u64::from(totals(open.1).open_orders)));
-    let loss = least_money(|limits| limits.max_daily_loss);
-    row("max_daily_loss", loss, Money(totals(loss.1).day_result().0.saturating_neg().max(0)).to_decimal());
-    let fall = least_money(|limits| limits.max_drawdown);
-    let used = totals(fall.1);
-    row("max_drawdown", fall, used.peak.saturating_sub(used.day_result()).to_decimal());
-    let minute = least_count(|limits| limits.max_orders_per_minute);
-    row(
-        "max_orders_per_minute",
-        minute,
-        count(totals(minute.1).minute.get(now_ns, super::exposure::MINUTE_NS)),
-    );
-    let hour = least_count(|limits| limits.max_orders_per_hour);
-    row("max_orders_per_hour", hour, count(totals(hour.1).hour.get(now_ns, super::exposure::HOUR_NS)));
-    let day = least_count(|limits| limits.max_orders_per_day);
-    row("max_orders_per_day", day, count(totals(day.1).day));
-    row("orders_per_second", least_count(|limits| u64::from(limits.orders_per_second)), Decimal::ZERO);
+    for limit in LISTED {
+        let (owner, allowed, used) = limits::strictest(state, &case, &owners, place, limit);
+        let (name, symbol) = (Text::truncated(limit.name()), rule.instrument.symbol);
+        rows.push(AnswerBody::Limit(LimitState { name, symbol, owner, limit: allowed, used }));
+    }
 }
 
 fn instruments<W: World>(

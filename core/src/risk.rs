@@ -3,16 +3,15 @@
 
 use tollgate_config::SelfTradeMode;
 use tollgate_protocol::command::{OrderType, Side, TradingState};
-use tollgate_protocol::decimal::Decimal;
 use tollgate_protocol::instrument::Instrument;
 use tollgate_protocol::money::Money;
 use tollgate_protocol::reject::{Code, Owner, Reject};
 
-use super::exposure::{HOUR_NS, MINUTE_NS, Mark, Totals};
-use super::limits;
+use super::exposure::Mark;
+use super::limits::{self, Addition, Broken, Case, Limit, Place};
 use super::orders::Order;
 use super::repeat;
-use super::rules::{InstrumentRule, Owners, Rules, each};
+use super::rules::Owners;
 use super::state::State;
 use crate::record::{OrderTerms, VenueState};
 
@@ -40,7 +39,6 @@ pub fn check(state: &State, candidate: &Candidate<'_>, now_ns: u64) -> Result<()
     let rule = &state.rules.instruments[usize::from(terms.instrument.0)];
     let owners = state.rules.owners(terms.account.0, candidate.client, terms.instrument.0);
     let mark = state.exposure.marks[usize::from(terms.instrument.0)];
-
     if rule.restricted {
         return Err(Reject::new(Code::SymbolNotAllowed, Owner::Firm));
     }
@@ -50,17 +48,13 @@ pub fn check(state: &State, candidate: &Candidate<'_>, now_ns: u64) -> Result<()
     }
     trading_state(state, candidate)?;
     reduce_only(state, candidate)?;
-    if limits::keeps(state, candidate, &owners, rule, mark, now_ns) {
-        let verdict = unlimited(state, candidate, now_ns);
-        debug_assert_eq!(verdict, limited(state, candidate, &owners, now_ns));
-        return verdict;
+    let place = place(candidate);
+    let case = case(state, candidate, now_ns);
+    let keeps_all = percent_collar(terms, &rule.instrument, mark).is_ok()
+        && limits::first_broken(state, &case, &owners, place, |_| false).is_none();
+    if !keeps_all {
+        return explained(state, candidate, &case, &owners, now_ns);
     }
-    limited(state, candidate, &owners, now_ns)
-}
-
-/// What is left to ask of an order that keeps every limit.
-#[inline]
-fn unlimited(state: &State, candidate: &Candidate<'_>, now_ns: u64) -> Result<(), Reject> {
     repeated(state, candidate, now_ns)?;
     match self_trade(state, candidate) {
         // Asked last, for it seldom matters.
@@ -69,26 +63,75 @@ fn unlimited(state: &State, candidate: &Candidate<'_>, now_ns: u64) -> Result<()
     }
 }
 
-/// The same limit by limit, with a reason.
-#[cold]
-fn limited(state: &State, candidate: &Candidate<'_>, owners: &Owners, now_ns: u64) -> Result<(), Reject> {
+fn place(candidate: &Candidate<'_>) -> Place {
+    let (account, instrument) = (candidate.terms.account.0, candidate.terms.instrument.0);
+    Place { client: candidate.client, account, instrument }
+}
+
+/// An order beside what limits are compared with.
+#[inline]
+fn case<'a>(state: &'a State, candidate: &Candidate<'_>, now_ns: u64) -> Case<'a> {
     let terms = candidate.terms;
     let rule = &state.rules.instruments[usize::from(terms.instrument.0)];
-    let instrument = &rule.instrument;
     let mark = state.exposure.marks[usize::from(terms.instrument.0)];
-    throttle(state, owners, now_ns)?;
-    repeated(state, candidate, now_ns)?;
-    order_counts(state, candidate, owners, now_ns)?;
-    size(&state.rules, owners, candidate, rule)?;
-    price(&state.rules, owners, terms, instrument, mark, now_ns)?;
-    if is_reducing(state, candidate) {
-        return Ok(());
+    Case {
+        addition: Addition {
+            side: Some(terms.side),
+            orders: u64::from(candidate.replaces.is_none()),
+            quantity: rule.step.saturating_mul(i128::from(terms.quantity_steps)).0,
+            notional: candidate.notional,
+            steps: candidate.added_steps,
+            working_notional: candidate.added_notional,
+            price_ticks: terms.price_ticks,
+        },
+        rule,
+        has_price: mark.bid_ticks != 0,
+        price_age_ms: now_ns.saturating_sub(mark.observed_ns) / 1_000_000,
+        reference_ticks: reference_ticks(terms, mark),
+        slow_interval_ns: state.rules.slow_interval_ns,
+        now_ns,
     }
-    losses(state, owners)?;
-    slowed(state, owners, now_ns)?;
-    position(state, candidate, owners, rule)?;
-    notional(state, candidate, owners)?;
-    self_trade(state, candidate)
+}
+
+/// The same for an order that breaks a limit or the venue's rule of prices, unless it is spared: the first reason why not.
+#[cold]
+fn explained(
+    state: &State,
+    candidate: &Candidate<'_>,
+    case: &Case<'_>,
+    owners: &Owners,
+    now_ns: u64,
+) -> Result<(), Reject> {
+    let (terms, place) = (candidate.terms, place(candidate));
+    let is_reducing = is_reducing(state, candidate);
+    let first = |spared: &dyn Fn(Limit) -> bool| limits::first_broken(state, case, owners, place, spared);
+    let is_stale = first(&|limit| limit != Limit::PriceAge).is_some();
+    // A price that is old, or not there, holds up nothing that only closes, and is no reference for anything.
+    let spares_prices = terms.reduce_only && is_stale;
+    let broken = first(&|limit| match limit {
+        Limit::Notional => terms.reduce_only,
+        Limit::PriceAge | Limit::Collar => spares_prices,
+        limit => is_reducing && limit.spares_reducing(),
+    });
+    let rejected = |broken: Broken| Err(broken.reject(state, case, place));
+    match broken {
+        Some(broken) if broken.limit == Limit::OrdersPerSecond => return rejected(broken),
+        _ => repeated(state, candidate, now_ns)?,
+    }
+    if let Some(broken) = broken
+        && broken.limit.comes_before_venue_prices()
+    {
+        return rejected(broken);
+    }
+    if !spares_prices {
+        let mark = state.exposure.marks[usize::from(terms.instrument.0)];
+        percent_collar(terms, &case.rule.instrument, mark)?;
+    }
+    match broken {
+        Some(broken) => rejected(broken),
+        None if is_reducing => Ok(()),
+        None => self_trade(state, candidate),
+    }
 }
 
 fn venue(state: &State, terms: &OrderTerms) -> Result<(), Reject> {
@@ -146,42 +189,6 @@ fn reduce_only(state: &State, candidate: &Candidate<'_>) -> Result<(), Reject> {
     Err(Reject::limit(Code::ReduceOnlyWouldIncreasePosition, Owner::Account, value, limit))
 }
 
-/// Orders a second of every owner.
-#[inline]
-fn throttle(state: &State, owners: &Owners, now_ns: u64) -> Result<(), Reject> {
-    for (owner, kind) in each(owners) {
-        // GCRA: the time used up may run ahead of the clock by all but one order of the burst.
-        let latest_ns = now_ns.saturating_add(state.rules.figures[owner].rate_ahead_ns);
-        if state.exposure.totals[owner].rate_used_until_ns > latest_ns {
-            let limit = Decimal::new(i64::from(state.rules.limits[owner].orders_per_second), 0);
-            return Err(Reject { limit, ..Reject::new(Code::RateLimitExceeded, kind) });
-        }
-    }
-    Ok(())
-}
-
-/// Slower orders for who is near a loss limit. What makes a position smaller is never slowed.
-#[inline]
-fn slowed(state: &State, owners: &Owners, now_ns: u64) -> Result<(), Reject> {
-    for (owner, kind) in each(owners) {
-        let since_ns = now_ns.saturating_sub(state.exposure.totals[owner].last_order_ns);
-        if since_ns < state.rules.slow_interval_ns && is_slowed(state, owner) {
-            let limit = Decimal::new(i64::from(state.rules.slow_orders_per_second), 0);
-            return Err(Reject { limit, ..Reject::new(Code::RateLimitExceeded, kind) });
-        }
-    }
-    Ok(())
-}
-
-/// True when an owner has used so much of a loss limit that its orders are slowed.
-fn is_slowed(state: &State, owner: usize) -> bool {
-    let figures = &state.rules.figures[owner];
-    let totals = &state.exposure.totals[owner];
-    let result = totals.day_result();
-    Money(result.0.saturating_neg()) >= figures.slow_loss
-        || totals.peak.saturating_sub(result) >= figures.slow_fall
-}
-
 /// The share of its loss limits that an owner has used, in percent.
 pub fn loss_percent(state: &State, owner: usize) -> u64 {
     let limits = &state.rules.limits[owner];
@@ -207,119 +214,15 @@ fn repeated(state: &State, candidate: &Candidate<'_>, now_ns: u64) -> Result<(),
     Ok(())
 }
 
-#[inline]
-fn order_counts(
-    state: &State,
-    candidate: &Candidate<'_>,
-    owners: &Owners,
-    now_ns: u64,
-) -> Result<(), Reject> {
-    if candidate.replaces.is_some() {
-        // It makes no order; the rate counts it.
-        return Ok(());
-    }
-    for (owner, kind) in each(owners) {
-        let limits = &state.rules.limits[owner];
-        let totals = &state.exposure.totals[owner];
-        let counts = [
-            (totals.minute.get(now_ns, MINUTE_NS), limits.max_orders_per_minute),
-            (totals.hour.get(now_ns, HOUR_NS), limits.max_orders_per_hour),
-            (totals.day, limits.max_orders_per_day),
-        ];
-        for (count, limit) in counts {
-            if count >= limit {
-                return Err(count_reject(Code::OrderCountExceedsLimit, kind, count + 1, limit));
-            }
-        }
-        if totals.open_orders >= limits.max_open_orders {
-            let (count, limit) = (u64::from(totals.open_orders) + 1, u64::from(limits.max_open_orders));
-            return Err(count_reject(Code::OpenOrdersExceedLimit, kind, count, limit));
-        }
-    }
-    Ok(())
-}
-
-fn count_reject(code: Code, owner: Owner, count: u64, limit: u64) -> Reject {
-    let decimal = |count| Decimal::new(i64::try_from(count).unwrap_or(i64::MAX), 0);
-    Reject::limit(code, owner, decimal(count), decimal(limit))
-}
-
-/// Quantity and notional of one order.
-#[inline]
-fn size(
-    rules: &Rules,
-    owners: &Owners,
-    candidate: &Candidate<'_>,
-    rule: &InstrumentRule,
-) -> Result<(), Reject> {
-    let terms = candidate.terms;
-    let (limit, owner) = rules.least(each(owners), |limits| limits.max_quantity);
-    let quantity = attos(rule, terms.quantity_steps);
-    if quantity > limit {
-        let (value, limit) = (Decimal::from_attos_lossy(quantity), Decimal::from_attos_lossy(limit));
-        return Err(Reject::limit(Code::QuantityExceedsMaximum, owner, value, limit));
-    }
-    let (limit, owner) = rules.least(each(owners), |limits| limits.max_notional);
-    if candidate.notional > limit && !terms.reduce_only {
-        let value = candidate.notional.to_decimal();
-        return Err(Reject::limit(Code::NotionalExceedsMaxPerOrder, owner, value, limit.to_decimal()));
-    }
-    Ok(())
-}
-
-#[inline]
-pub fn attos(rule: &InstrumentRule, steps: i64) -> i128 {
-    rule.step.saturating_mul(i128::from(steps)).0
-}
-
-/// The price against the reference price: its age, the firm's collar, the venue's percent rule.
-#[inline]
-fn price(
-    rules: &Rules,
-    owners: &Owners,
-    terms: &OrderTerms,
-    instrument: &Instrument,
-    mark: Mark,
-    now_ns: u64,
-) -> Result<(), Reject> {
-    let (age_limit_ms, owner) = rules.least(each(owners), |limits| limits.max_price_age_ms);
-    let age_ms = now_ns.saturating_sub(mark.observed_ns) / 1_000_000;
-    if mark.bid_ticks == 0 || age_ms > u64::from(age_limit_ms) {
-        if terms.reduce_only {
-            return Ok(());
-        }
-        let age = if mark.bid_ticks == 0 { 0 } else { i64::try_from(age_ms).unwrap_or(i64::MAX) };
-        let limit = Decimal::new(i64::from(age_limit_ms), 3);
-        return Err(Reject::limit(Code::PriceStale, owner, Decimal::new(age, 3), limit));
-    }
-    if terms.price_ticks == 0 {
-        return Ok(());
-    }
-    let reference = reference_ticks(terms, mark);
-    let (collar_ppm, owner) = rules.least(each(owners), |limits| limits.collar_ppm);
-    let bound = match terms.side {
-        Side::Buy => scaled(reference, 1_000_000_u64.saturating_add(collar_ppm)),
-        Side::Sell => scaled(reference, 1_000_000_u64.saturating_sub(collar_ppm)),
-    };
-    collar(
-        terms,
-        instrument,
-        owner,
-        (terms.side == Side::Sell).then_some(bound),
-        (terms.side == Side::Buy).then_some(bound),
-    )?;
-    percent_collar(terms, instrument, mark)
-}
-
 /// What the owners' collars count from: for a stop-limit, where its limit will be when it works, which is its trigger.
 #[inline]
-pub fn reference_ticks(terms: &OrderTerms, mark: Mark) -> i64 {
+fn reference_ticks(terms: &OrderTerms, mark: Mark) -> i64 {
     if terms.order_type == OrderType::StopLimit { terms.stop_price_ticks } else { mark.touch(terms.side) }
 }
 
 /// The venue's percent rule of prices.
 #[inline]
-pub fn percent_collar(terms: &OrderTerms, instrument: &Instrument, mark: Mark) -> Result<(), Reject> {
+fn percent_collar(terms: &OrderTerms, instrument: &Instrument, mark: Mark) -> Result<(), Reject> {
     let percent = &instrument.percent_collar;
     let (up, down) = match terms.side {
         Side::Buy => (percent.buy_up_ppm, percent.buy_down_ppm),
@@ -334,7 +237,7 @@ pub fn percent_collar(terms: &OrderTerms, instrument: &Instrument, mark: Mark) -
 
 /// `ticks × ppm / 1,000,000`, in millionths of a tick.
 #[inline]
-pub fn scaled(ticks: i64, ppm: u64) -> i128 {
+fn scaled(ticks: i64, ppm: u64) -> i128 {
     i128::from(ticks) * i128::from(ppm)
 }
 
@@ -354,91 +257,6 @@ fn collar(
     let shown = |ticks| instrument.price.decimal_lossy(ticks);
     let bound = i64::try_from(bound).unwrap_or(i64::MAX);
     Err(Reject::limit(Code::PriceOutsideCollar, owner, shown(terms.price_ticks), shown(bound)))
-}
-
-#[inline]
-fn losses(state: &State, owners: &Owners) -> Result<(), Reject> {
-    for (owner, kind) in each(owners) {
-        let limits = &state.rules.limits[owner];
-        let totals = &state.exposure.totals[owner];
-        let result = totals.day_result();
-        let loss = Money(result.0.saturating_neg());
-        if limits.max_daily_loss != Money::MAX && loss >= limits.max_daily_loss {
-            let limit = limits.max_daily_loss.to_decimal();
-            return Err(Reject::limit(Code::DailyLossExceeded, kind, loss.to_decimal(), limit));
-        }
-        let fall = totals.peak.saturating_sub(result);
-        if limits.max_drawdown != Money::MAX && fall >= limits.max_drawdown {
-            let limit = limits.max_drawdown.to_decimal();
-            return Err(Reject::limit(Code::DrawdownExceeded, kind, fall.to_decimal(), limit));
-        }
-    }
-    Ok(())
-}
-
-/// Position and working orders of one symbol, long and short apart: as if every working order of the side filled.
-#[inline]
-fn position(
-    state: &State,
-    candidate: &Candidate<'_>,
-    owners: &Owners,
-    rule: &InstrumentRule,
-) -> Result<(), Reject> {
-    for (owner, kind) in each(owners) {
-        let (held, limit) = held(state, candidate, owner, kind);
-        let would_be = attos(rule, held.saturating_add(candidate.added_steps));
-        if would_be > limit {
-            let (value, limit) = (Decimal::from_attos_lossy(would_be), Decimal::from_attos_lossy(limit));
-            return Err(Reject::limit(Code::PositionExceedsLimit, kind, value, limit));
-        }
-    }
-    Ok(())
-}
-
-/// What an owner has of the symbol on the order's side if every working order of it fills, in steps, and its limit.
-#[inline]
-pub fn held(state: &State, candidate: &Candidate<'_>, owner: usize, kind: Owner) -> (i64, i128) {
-    let terms = candidate.terms;
-    let index = terms.instrument.0;
-    let cell = match kind {
-        Owner::Client => state.exposure.client(candidate.client, index),
-        _ => state.exposure.account(terms.account.0, index),
-    };
-    let limits = &state.rules.limits[owner];
-    match terms.side {
-        Side::Buy => (cell.position.saturating_add(cell.buy_steps), limits.max_long),
-        Side::Sell => (cell.sell_steps.saturating_sub(cell.position), limits.max_short),
-    }
-}
-
-/// Gross and net notional of an owner over all symbols, with its working orders and this one.
-#[inline]
-pub fn exposures(candidate: &Candidate<'_>, totals: &Totals) -> [Money; 2] {
-    let added = candidate.added_notional;
-    let gross = totals.gross.saturating_add(totals.buy).saturating_add(totals.sell).saturating_add(added);
-    let net = match candidate.terms.side {
-        Side::Buy => totals.net.saturating_add(totals.buy).saturating_add(added),
-        Side::Sell => totals.sell.saturating_add(added).saturating_sub(totals.net),
-    };
-    [gross, net]
-}
-
-/// Gross and net notional over all symbols, working orders included.
-#[inline]
-fn notional(state: &State, candidate: &Candidate<'_>, owners: &Owners) -> Result<(), Reject> {
-    for (owner, kind) in each(owners) {
-        let limits = &state.rules.limits[owner];
-        let [gross, net] = exposures(candidate, &state.exposure.totals[owner]);
-        if gross > limits.max_gross {
-            let limit = limits.max_gross.to_decimal();
-            return Err(Reject::limit(Code::ExposureExceedsLimit, kind, gross.to_decimal(), limit));
-        }
-        if net > limits.max_net {
-            let limit = limits.max_net.to_decimal();
-            return Err(Reject::limit(Code::ExposureExceedsLimit, kind, net.to_decimal(), limit));
-        }
-    }
-    Ok(())
 }
 
 /// Refuses an order that would trade with one of its own account's, where the account wants that.

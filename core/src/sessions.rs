@@ -13,7 +13,7 @@ use tollgate_protocol::mac::FrameMac;
 use tollgate_protocol::reject::Code;
 use tollgate_protocol::wire::{Wire, Writer};
 
-use super::query::Progress;
+use super::progress::Progress;
 use super::world::{Socket, World};
 use crate::link::{Grant, Handover};
 

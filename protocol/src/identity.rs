@@ -20,10 +20,6 @@ pub struct OrderId(pub u64);
 
 wire_struct!(OrderId { 0 });
 
-/// A client's position in the gateway's settings.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize, Deserialize)]
-pub struct ClientIndex(pub u16);
-
 /// An account's position in the gateway's settings.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize, Deserialize)]
 pub struct AccountIndex(pub u16);

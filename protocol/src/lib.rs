@@ -25,7 +25,7 @@ pub mod wire;
 pub use command::{Action, Command};
 pub use decimal::Decimal;
 pub use event::{Event, EventBody};
-pub use identity::{ClientIndex, CommandId, OrderId};
+pub use identity::{CommandId, OrderId};
 pub use instrument::{Instrument, InstrumentIndex};
 pub use money::Money;
 pub use reject::{Code, Owner, Reject};

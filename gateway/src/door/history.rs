@@ -321,7 +321,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::record::{Authority, PAYLOAD_BYTES_MAX, Refusal};
+    use tollgate_core::record::{Authority, PAYLOAD_BYTES_MAX, Refusal};
     use tollgate_journal::{Appender, Room, Settings};
     use tollgate_protocol::reject::{Code, Owner, Reject};
     use tollgate_protocol::{AccountName, Action, Command, CommandId, Decimal};
