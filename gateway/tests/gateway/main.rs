@@ -4,6 +4,7 @@
 mod faults;
 mod hostile;
 mod kill;
+mod limits;
 mod storm;
 mod support;
 mod trader;
