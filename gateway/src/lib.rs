@@ -8,3 +8,4 @@ pub mod link;
 pub mod notify;
 pub mod side;
 pub mod venue_files;
+pub mod venues;
