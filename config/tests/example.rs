@@ -150,3 +150,27 @@ fn the_example_has_every_key_and_no_other() {
     let unknown: Vec<_> = shown.difference(&known).collect();
     assert!(unknown.is_empty(), "in the example, but nobody reads it: {unknown:?}");
 }
+
+#[test]
+fn ports_that_others_reach_in_clear_text_are_warned_of() {
+    let open = EXAMPLE
+        .replace("\"127.0.0.1:7000\"", "\"0.0.0.0:7000\"")
+        .replace("\"127.0.0.1:9091\"", "\"[::]:9091\"");
+    let told: Vec<String> = load(&open).warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told[0].contains("gateway.listen = \"0.0.0.0:7000\"") && told[0].contains("in clear text"),
+        "{told:?}"
+    );
+    assert!(told[1].contains("side.listen = \"[::]:9091\"") && told[1].contains("tunnel"), "{told:?}");
+}
+
+#[test]
+fn names_of_the_side_port_are_names_alone() {
+    let with = |hosts: &str| EXAMPLE.replace("# hosts = [\"gateway.internal\"]", hosts);
+    assert_eq!(load(&with("hosts = [\"gate.internal\"]")).side.hosts, ["gate.internal"]);
+    assert!(load(EXAMPLE).side.hosts.is_empty());
+    let wrong = with("hosts = [\"gate.internal:9091\"]");
+    let told = Settings::parse(&wrong, Path::new("/tmp/tollgate"), &|_| None).unwrap_err().to_string();
+    assert!(told.contains("side.hosts[0] = \"gate.internal:9091\": is not the name of a host"), "{told}");
+}
