@@ -14,6 +14,7 @@ use crate::signals::Stop;
 use tollgate_gateway::gateway::{Gateway, StartError, StartOptions};
 use tollgate_gateway::inherited::Inherited;
 use tollgate_gateway::notify::Notifier;
+use tollgate_gateway::venues::VenueError;
 
 /// The variable that says what is logged.
 const LOG_VARIABLE: &str = "TOLLGATE_LOG";
@@ -84,7 +85,8 @@ fn report_start(gateway: &Gateway) {
 pub(crate) fn start_failure(error: &StartError) -> Failure {
     let exit = match error {
         StartError::Journal(OpenError::Damaged(_)) => Exit::Damaged,
-        StartError::Journal(OpenError::Settings(_)) | StartError::VenueSettings { .. } => Exit::Configuration,
+        StartError::Journal(OpenError::Settings(_))
+        | StartError::Venue { source: VenueError::Settings(_), .. } => Exit::Configuration,
         _ => Exit::Operating,
     };
     Failure::new(exit, error)

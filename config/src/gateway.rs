@@ -9,7 +9,7 @@ use tollgate_protocol::logon::Secret;
 
 use crate::files::{FileError, Privacy};
 use crate::reader::Section;
-use crate::value::decode_hex;
+use crate::value::{decode_hex, quoted};
 
 /// What the gateway is and where it lives.
 #[derive(Clone, Debug)]
@@ -133,9 +133,10 @@ pub struct SessionSettings {
     pub unauthenticated_per_address_max: usize,
     /// A logon must be done within this time.
     pub logon_timeout_ms: u32,
-    /// So many failed logons of one address within a minute block it.
+    /// So many failed logons of one key from one address, or of all from it, within a minute are answered at once;
+    /// further wrong proofs are answered late. A right one is never refused.
     pub logon_failures_max: u32,
-    /// For how long.
+    /// Until nothing has failed for so long.
     pub logon_block_seconds: u32,
     /// Each side says something at least this often.
     pub heartbeat_interval_ms: u32,
@@ -203,13 +204,28 @@ impl SessionSettings {
 pub struct SideSettings {
     /// Where it listens.
     pub listen: SocketAddr,
+    /// Names by which it may be asked for, beside `localhost` and its own address.
+    pub hosts: Vec<String>,
 }
 
 impl SideSettings {
     pub(crate) fn read(section: &Section<'_>) -> Self {
         let listen = section.address("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 9091)));
+        let is_name = |name: &str| {
+            let allowed = |it: char| it.is_ascii_alphanumeric() || it == '-' || it == '.';
+            !name.is_empty() && name.len() <= 253 && name.chars().all(allowed)
+        };
         check_remote(section, listen, "whoever reaches it reads state, positions and figures, without a key");
-        Self { listen }
+        let mut hosts = Vec::new();
+        for (path, name) in section.names("hosts").unwrap_or_default() {
+            if is_name(&name) {
+                hosts.push(name);
+            } else {
+                let advice = "give names alone, without ports, as in \"gateway.internal\"";
+                section.context().wrong(&path, Some(&quoted(&name)), "is not the name of a host", advice);
+            }
+        }
+        Self { listen, hosts }
     }
 }
 

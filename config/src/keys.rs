@@ -139,6 +139,22 @@ pub(crate) fn load_if_there(
     parse(&text, base, environment, files).map(Some).map_err(|errors| errors.in_file(path))
 }
 
+/// The keys that the file at `path` says are revoked, whatever else is wrong with it; none when it cannot be read or is no
+/// TOML.
+pub fn revoked_in(path: &Path) -> Vec<KeyId> {
+    let Ok(text) = Disk.read(path, Privacy::Private, TEXT_BYTES_MAX) else { return Vec::new() };
+    let text = Zeroizing::new(text);
+    let Ok(mut table) = text.parse::<toml::Table>() else { return Vec::new() };
+    let tables = table.get("key").and_then(toml::Value::as_array).into_iter().flatten();
+    let revoked = tables
+        .filter_map(toml::Value::as_table)
+        .filter(|key| key.contains_key("revoked_at"))
+        .filter_map(|key| KeyId::new(key.get("id")?.as_str()?).ok())
+        .collect();
+    wipe(&mut table);
+    revoked
+}
+
 fn unreadable(path: &Path, error: &FileError) -> ConfigErrors {
     let advice = "gateway.keys_file names the keys, readable by their owner alone".to_owned();
     ConfigErrors::of_file(error.to_string(), advice).in_file(path)

@@ -150,3 +150,13 @@ fn the_example_has_every_key_and_no_other() {
     let unknown: Vec<_> = shown.difference(&known).collect();
     assert!(unknown.is_empty(), "in the example, but nobody reads it: {unknown:?}");
 }
+
+#[test]
+fn names_of_the_side_port_are_names_alone() {
+    let with = |hosts: &str| EXAMPLE.replace("# hosts = [\"gateway.internal\"]", hosts);
+    assert_eq!(load(&with("hosts = [\"gate.internal\"]")).side.hosts, ["gate.internal"]);
+    assert!(load(EXAMPLE).side.hosts.is_empty());
+    let wrong = with("hosts = [\"gate.internal:9091\"]");
+    let told = Settings::parse(&wrong, Path::new("/tmp/tollgate"), &|_| None).unwrap_err().to_string();
+    assert!(told.contains("side.hosts[0] = \"gate.internal:9091\": is not the name of a host"), "{told}");
+}

@@ -1,5 +1,6 @@
 //! The gateway put together: recovery, venues, the hot thread, the door, the side port.
 
+use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,25 +8,21 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mio::{Poll, Token, Waker};
-use tollgate_bridge::paper::feed::{FeedSettings, Walk};
-use tollgate_bridge::paper::{self, Faults, LaneCapacities, PaperHandle, PaperSettings};
-use tollgate_config::{Settings, VenueKind};
+use tollgate_config::Settings;
 use tollgate_contract::lane::{Bell, lane};
 use tollgate_journal::{FlusherHandle, FlusherOptions, Room};
 use tollgate_protocol::Text;
-use tollgate_protocol::decimal::Decimal;
 use tollgate_protocol::event::Durability;
-use tollgate_protocol::instrument::{Instrument, InstrumentIndex};
 
 use crate::door::{Digest, Door, DoorBell, DoorError, DoorHandle, DoorLinks, HistoryIndex};
 use crate::hot_thread::{HotThread, System};
 use crate::inherited::Inherited;
 use crate::side::{Phase, Side, SideError, SideHandle, Status};
-use crate::venue_files;
+use crate::venues::{self, VenueError, VenueHandle};
 use tollgate_core::metrics::Metrics;
 use tollgate_core::record::{Loss, PAYLOAD_BYTES_MAX, Record, Start};
 use tollgate_core::recovery::{Recovery, RecoveryError};
-use tollgate_core::{Hot, HotParts, State, StopFlag, VenueParts};
+use tollgate_core::{Hot, HotParts, State, StopFlag};
 
 /// Messages between the hot thread and the door.
 const DOOR_LANE: usize = 1024;
@@ -63,15 +60,7 @@ pub enum StartError {
         /// Which.
         name: String,
         /// Why.
-        source: paper::StartError,
-    },
-    /// A venue's settings cannot be used together with an instrument's.
-    #[error("venue {name}: {problem}")]
-    VenueSettings {
-        /// Which.
-        name: String,
-        /// What is wrong, and what would be right.
-        problem: String,
+        source: VenueError,
     },
     /// The door cannot open.
     #[error("{0}")]
@@ -138,7 +127,7 @@ pub struct Gateway {
     door: DoorHandle,
     side: SideHandle,
     flusher: FlusherHandle,
-    venues: Vec<PaperHandle>,
+    venues: Vec<Box<dyn VenueHandle>>,
 }
 
 impl Gateway {
@@ -187,7 +176,7 @@ impl Gateway {
 
         let world =
             System::new(&poll).map_err(|source| StartError::System { what: "cannot make a poll", source })?;
-        let (venue_parts, venues) = start_venues(&settings, &bell)?;
+        let (venue_parts, venues) = venues::start(&settings, &bell)?;
         let door_bell = DoorBell::new();
         let (to_hot, from_cold) = lane(DOOR_LANE, 16, bell.clone());
         let (to_cold, from_hot) = lane(DOOR_LANE, 16, door_bell.bell.clone());
@@ -235,9 +224,10 @@ impl Gateway {
         &self.report
     }
 
-    /// The venues, in the order of the settings.
-    pub fn venues(&self) -> &[PaperHandle] {
-        &self.venues
+    /// The venue at this position in the settings; `None` when there is none, or when it is of another kind.
+    pub fn venue<V: VenueHandle>(&self, position: usize) -> Option<&V> {
+        let venue: &dyn Any = self.venues.get(position)?.as_ref();
+        venue.downcast_ref()
     }
 
     /// Writes the state's digest into the journal; `None` when the hot thread does not answer in time.
@@ -257,8 +247,10 @@ impl Gateway {
         self.wake.ring();
         let state = self.hot.join().map_err(|_| StopError::HotThread);
         self.door.stop();
-        for venue in self.venues {
-            venue.stop();
+        for (venue, settings) in self.venues.into_iter().zip(&self.settings.venues) {
+            if !venue.stop() {
+                tracing::error!(venue = settings.name.as_str(), "the venue's thread ended by a defect");
+            }
         }
         self.side.stop();
         let flushed = self.flusher.stop();
@@ -419,110 +411,4 @@ fn spawn_hot(
         thread.run()
     });
     spawned.map_err(|source| StartError::System { what: "cannot start the hot thread", source })
-}
-
-fn start_venues(settings: &Settings, bell: &Bell) -> Result<(Vec<VenueParts>, Vec<PaperHandle>), StartError> {
-    let instruments: Arc<[Instrument]> = settings.instruments.iter().map(|entry| entry.instrument).collect();
-    let mut parts = Vec::new();
-    let mut handles = Vec::new();
-    for (index, venue) in settings.venues.iter().enumerate() {
-        let VenueKind::Paper(paper) = &venue.kind;
-        let name = venue.name.to_string();
-        let capacities = LaneCapacities {
-            requests: settings.capacity.lane_messages,
-            requests_reserved: settings.capacity.lane_reserved,
-            reports: settings.capacity.lane_messages,
-        };
-        let (paper_settings, feed) = paper_settings(settings, index, paper)
-            .map_err(|problem| StartError::VenueSettings { name: name.clone(), problem })?;
-        let thread = format!("venue-{name}");
-        let started = paper::start(
-            &thread,
-            paper_settings,
-            &[feed],
-            Arc::clone(&instruments),
-            bell.clone(),
-            capacities,
-        )
-        .map_err(|source| StartError::Venue { name, source })?;
-        parts.push(VenueParts { requests: started.requests, reports: started.reports });
-        handles.push(started.handle);
-    }
-    Ok((parts, handles))
-}
-
-/// Basis points as millionths; fees are given to a hundredth of a basis point.
-fn ppm(basis_points: Decimal) -> i64 {
-    basis_points.to_attos().map_or(0, |attos| i64::try_from(attos / 10_i128.pow(16)).unwrap_or(0))
-}
-
-fn paper_settings(
-    settings: &Settings,
-    venue: usize,
-    paper: &tollgate_config::PaperSettings,
-) -> Result<(PaperSettings, FeedSettings), String> {
-    let milliseconds = |value: u32| u64::from(value) * 1_000_000;
-    let liquidity = settings.instruments.iter().map(|entry| {
-        let step = entry.instrument.quantity.increment().to_attos().unwrap_or(1).max(1);
-        let steps = paper.liquidity.to_attos().unwrap_or_default() / step;
-        i64::try_from(steps).unwrap_or(i64::MAX).max(1)
-    });
-    let faults = Faults {
-        reject_per_million: paper.faults.reject_per_million,
-        lost_reply_per_million: paper.faults.lost_reply_per_million,
-        duplicate_report_per_million: paper.faults.duplicate_report_per_million,
-        delay_per_million: paper.faults.delay_per_million,
-        delay_ns: milliseconds(paper.faults.delay_ms),
-        disconnect_every_orders: u64::from(paper.faults.disconnect_every_orders),
-        disconnect_ns: milliseconds(paper.faults.disconnect_ms),
-    };
-    let out = PaperSettings {
-        venue: venue as u16,
-        seed: paper.seed,
-        ledger_file: paper.ledger_file.clone(),
-        liquidity_steps: liquidity.collect(),
-        fee_maker_ppm: ppm(paper.fee_maker_bps),
-        fee_taker_ppm: ppm(paper.fee_taker_bps),
-        latency_ns_min: milliseconds(paper.latency_ms_min),
-        latency_ns_max: milliseconds(paper.latency_ms_max),
-        faults,
-        ..PaperSettings::default()
-    };
-    Ok((out, feed_settings(settings, venue, paper)?))
-}
-
-fn feed_settings(
-    settings: &Settings,
-    venue: usize,
-    paper: &tollgate_config::PaperSettings,
-) -> Result<FeedSettings, String> {
-    Ok(match &paper.feed {
-        tollgate_config::FeedSettings::Synthetic { interval_ms, volatility_ppm, spread_ticks } => {
-            let mut walks = Vec::new();
-            for (index, entry) in settings.instruments.iter().enumerate() {
-                if usize::from(entry.instrument.venue) != venue {
-                    continue;
-                }
-                let symbol = entry.instrument.symbol;
-                let price = entry.initial_price.ok_or_else(|| {
-                    format!("instrument {symbol} has no initial_price, and the synthetic feed begins there: give one")
-                })?;
-                let start_ticks = entry.instrument.price.units(price).map_err(|_| {
-                    format!("initial_price {price} of {symbol} is not a multiple of its tick")
-                })?;
-                let instrument = InstrumentIndex(index as u16);
-                walks.push(Walk { instrument, start_ticks, spread_ticks: i64::from(*spread_ticks) });
-            }
-            FeedSettings::Synthetic {
-                seed: paper.seed,
-                interval_ns: u64::from(*interval_ms) * 1_000_000,
-                volatility_ppm: u32::try_from(*volatility_ppm).unwrap_or(u32::MAX),
-                walks,
-            }
-        }
-        recorded => {
-            let (recording, _) = venue_files::recorded(recorded).ok_or("the feed is of no known kind")?;
-            recording
-        }
-    })
 }

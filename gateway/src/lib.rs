@@ -9,3 +9,4 @@ pub mod memory_need;
 pub mod notify;
 pub mod side;
 pub mod venue_files;
+pub mod venues;

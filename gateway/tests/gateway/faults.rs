@@ -125,12 +125,12 @@ fn a_stuck_disk_holds_back_acknowledgements_and_orders_and_the_rest_goes_on() {
         client.receive(Duration::from_millis(300)).unwrap().is_none(),
         "nothing is acknowledged before it is durable"
     );
-    let venue = house.gateway().venues()[0].statistics().requests.load(std::sync::atomic::Ordering::Relaxed);
+    let venue = house.paper().statistics().requests.load(std::sync::atomic::Ordering::Relaxed);
     // Nobody else is held up by it: a new session logs on and is answered.
     let mut other = house.client(2);
     let heartbeat = command(Action::Heartbeat);
     assert!(matches!(other.execute(&heartbeat, PATIENCE).unwrap(), Reply::Heartbeat { .. }));
-    let after = house.gateway().venues()[0].statistics().requests.load(std::sync::atomic::Ordering::Relaxed);
+    let after = house.paper().statistics().requests.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!(venue, after, "nothing leaves for the venue before its intent is durable");
     storage.release_syncs();
     report_of(&mut client, waiting.command_id, |kind| matches!(kind, ReportKind::Accepted { .. }));
@@ -274,7 +274,7 @@ fn a_full_lane_refuses_orders_and_passes_cancels() {
     });
     let mut client = house.client(0);
     let resting = resting(&mut client);
-    house.gateway().venues()[0].pause();
+    house.paper().pause();
     let mut taken = 0;
     let code = loop {
         match refused(&mut client) {
@@ -284,7 +284,7 @@ fn a_full_lane_refuses_orders_and_passes_cancels() {
     };
     assert_eq!((code, taken), (Code::QueueFull, 64));
     acknowledged(&mut client, Action::Cancel(Target::Command(resting)));
-    house.gateway().venues()[0].resume();
+    house.paper().resume();
     report_of(&mut client, resting, |kind| *kind == ReportKind::Cancelled);
     acknowledged(&mut client, Action::New(limit("BTCUSDT", Side::Buy, "0.01", "60000")));
 }

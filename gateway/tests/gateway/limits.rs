@@ -21,7 +21,8 @@ fn only(settings: &mut Settings) {
     for instrument in &mut settings.instruments {
         instrument.limits = OwnerLimits::NONE;
     }
-    settings.clients[0].limits = OwnerLimits { max_long: 10 * UNIT, max_short: 8 * UNIT, ..OwnerLimits::NONE };
+    settings.clients[0].limits =
+        OwnerLimits { max_long: 10 * UNIT, max_short: 8 * UNIT, ..OwnerLimits::NONE };
     settings.accounts[0].limits = OwnerLimits {
         max_long: 20 * UNIT,
         max_short: 15 * UNIT,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use tollgate_bridge::paper::PaperHandle;
 use tollgate_client::{Client, Reply, fresh_command_id, now_ns};
 use tollgate_config::{FeedSettings, KeySettings, PaperFaults, PaperSettings, Scopes, Settings, VenueKind};
 use tollgate_core::record::Record;
@@ -107,6 +108,11 @@ impl House {
 
     pub(crate) fn gateway(&self) -> &Gateway {
         self.gateway.as_ref().unwrap()
+    }
+
+    /// Its only venue.
+    pub(crate) fn paper(&self) -> &PaperHandle {
+        self.gateway().venue(0).unwrap()
     }
 
     pub(crate) fn client(&self, client: u16) -> Client {
