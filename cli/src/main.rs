@@ -16,10 +16,12 @@ mod init;
 mod journal;
 mod key_file;
 mod keys;
+mod log;
 mod moment;
 mod output;
 mod query;
 mod run;
+mod secrecy;
 mod send;
 mod signals;
 mod status;
@@ -29,5 +31,6 @@ mod watch;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    secrecy::keep();
     arguments::start(std::env::args_os())
 }
