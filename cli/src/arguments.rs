@@ -103,7 +103,8 @@ enum Subcommand {
     /// Start the gateway, and run it until SIGTERM or Ctrl-C.
     ///
     /// Reads settings and keys, recovers from the journal, connects to the venues, and serves clients. Logs to
-    /// stderr; TOLLGATE_LOG says what. A signal stops it cleanly: sessions are told, the journal is made durable.
+    /// stderr; TOLLGATE_LOG says what. SIGTERM or SIGINT stops it cleanly: sessions are told, the journal is made durable;
+    /// a second one ends it at once. SIGHUP reads the keys again.
     #[command(
         after_help = "Exit codes: 0 stopped cleanly, 1 something failed, 3 the settings are wrong, 4 the \
         journal is damaged\n(see `tollgate journal verify`).\n\nExamples:\n  tollgate run --config tollgate.toml\n  \

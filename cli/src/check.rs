@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 use tollgate_config::{ConfigErrors, Disk, Settings};
+use tollgate_protocol::logon::public_key;
 
 use crate::failure::{Exit, Failure};
+use crate::key_file::encode_hex;
 use crate::output::{Output, Tone};
 use tollgate_gateway::memory_need::{self, shown_bytes};
 use tollgate_gateway::venue_files::VenueFiles;
@@ -43,6 +45,7 @@ impl CheckArguments {
                 "warnings": settings.warnings,
                 "keys": settings.keys.len(),
                 "memory_bytes": memory_need::total_bytes(&settings),
+                "gateway_public_key": gateway_public_key(&settings),
                 "settings": settings.describe(),
             }));
         }
@@ -52,6 +55,9 @@ impl CheckArguments {
         }
         let reserved = shown_bytes(memory_need::total_bytes(&settings));
         output.line(format_args!("# about {reserved} of memory are reserved at the start"))?;
+        if let Some(key) = gateway_public_key(&settings) {
+            output.line(format_args!("# gateway_public_key of its clients with Ed25519 keys: \"{key}\""))?;
+        }
         let counts = [
             counted(settings.venues.len(), "venue"),
             counted(settings.instruments.len(), "instrument"),
@@ -62,6 +68,12 @@ impl CheckArguments {
         let summary = format!("# {} is valid: {}.", self.file.display(), counts.join(", "));
         output.line(output.paint(Tone::Good, &summary))
     }
+}
+
+/// What clients with Ed25519 keys know the gateway by.
+fn gateway_public_key(settings: &Settings) -> Option<String> {
+    let key = settings.gateway.identity.as_ref().and_then(public_key)?;
+    Some(encode_hex(&key))
 }
 
 fn counted(count: usize, noun: &str) -> String {

@@ -34,7 +34,11 @@ fn report_tone(kind: &ReportKind) -> Tone {
 pub(crate) fn event(event: &Event) -> String {
     match &event.body {
         EventBody::Acknowledged(acknowledgement) => {
-            format!("order {}, durable: {}", acknowledgement.order_id, durability(acknowledgement.durability))
+            format!(
+                "record {}, durable: {}",
+                acknowledgement.order_id,
+                durability(acknowledgement.durability)
+            )
         }
         EventBody::Rejected(rejection) => reject(&rejection.reject),
         EventBody::Report(report) => self::report(report),

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::json;
 
 use tollgate_client::ClientError;
@@ -55,7 +56,7 @@ impl Failure {
 
     /// Writes the message to stderr and returns the code.
     pub(crate) fn tell(&self, json: bool) -> u8 {
-        if !self.message.is_empty() {
+        if !self.message.is_empty() && stderr_takes_something() {
             // Nobody is left to be told when stderr is gone too.
             let _ = if json {
                 let document = json!({"error": self.message, "exit_code": self.exit as u8});
@@ -66,6 +67,14 @@ impl Failure {
         }
         self.exit as u8
     }
+}
+
+/// False when standard error is a pipe that nobody reads: the end of the process would wait there for ever.
+fn stderr_takes_something() -> bool {
+    let stderr = io::stderr();
+    let mut wanted = [PollFd::new(&stderr, PollFlags::OUT)];
+    let timeout = Timespec { tv_sec: 1, tv_nsec: 0 };
+    !matches!(poll(&mut wanted, Some(&timeout)), Ok(0))
 }
 
 /// Of standard output: a reader that has seen enough (`| head`) is no failure.

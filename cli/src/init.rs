@@ -87,7 +87,8 @@ fn cannot(what: &str, path: &Path, error: &io::Error) -> Failure {
     Failure::operating(format_args!("cannot {what} {}: {error}", path.display()))
 }
 
-fn make_directory(path: &Path) -> Result<(), Failure> {
+/// Makes a directory for secrets, where there is none: whatever the umask says, others have no way in.
+pub(crate) fn make_directory(path: &Path) -> Result<(), Failure> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)

@@ -99,6 +99,13 @@ impl KeyFile {
                     .ok_or("gateway_public_key must be 64 hexadecimal digits")?,
             ),
         };
+        if document.kind == Kind::Ed25519 && gateway_public_key.is_none() {
+            return Err(
+                "an Ed25519 key needs gateway_public_key, or whoever answers at gateway_address passes for the gateway: \
+                 `tollgate check` on the gateway's machine prints it for its settings"
+                    .to_owned(),
+            );
+        }
         Ok(Self {
             key_id: Text::new(&document.key_id).map_err(|error| format!("key_id: {error}"))?,
             credential,
@@ -270,6 +277,19 @@ mod tests {
             let error = KeyFile::load(&path).unwrap_err();
             assert!(error.contains(expected) && !error.contains("5ec12e7"), "{error}");
         }
+    }
+
+    #[test]
+    fn an_ed25519_key_needs_the_gateways_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key.toml");
+        let mut key = KeyFile { credential: Credential::Ed25519(Secret::new(vec![7; 32])), ..sample() };
+        key.create(&path).unwrap();
+        assert!(KeyFile::load(&path).is_ok());
+        key.gateway_public_key = None;
+        key.replace(&path).unwrap();
+        let error = KeyFile::load(&path).unwrap_err();
+        assert!(error.contains("needs gateway_public_key") && error.contains("tollgate check"), "{error}");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::{document, moment};
 use crate::check::{ConfigOption, invalid, load};
 use crate::failure::Failure;
 use crate::fresh_key::{KeyRequest, gateway_address};
+use crate::init::make_directory;
 use crate::key_file::{Kind, Mac};
 use crate::output::{Output, Tone};
 use crate::table::Table;
@@ -156,9 +157,7 @@ impl KeyRing {
             return Ok(path.clone());
         }
         let directory = self.path().parent().unwrap_or(Path::new(".")).join("clients");
-        std::fs::create_dir_all(&directory).map_err(|error| {
-            Failure::operating(format_args!("cannot make {}: {error}", directory.display()))
-        })?;
+        make_directory(&directory)?;
         Ok(directory.join(format!("{key_id}.toml")))
     }
 

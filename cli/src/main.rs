@@ -18,10 +18,12 @@ mod init;
 mod journal;
 mod key_file;
 mod keys;
+mod log;
 mod moment;
 mod output;
 mod query;
 mod run;
+mod secrecy;
 mod send;
 mod signals;
 mod status;
@@ -31,5 +33,6 @@ mod watch;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    secrecy::keep();
     arguments::start(std::env::args_os())
 }

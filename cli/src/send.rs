@@ -34,7 +34,8 @@ pub(crate) struct SendArguments {
     /// When the command was made. Only for sending a command again: with the same id and time it is the same.
     #[arg(long, global = true, value_name = "TIME", value_parser = moment::parse, requires = "command_id")]
     created_at: Option<u64>,
-    /// The gateway refuses the command when it gets it later than this after it was made.
+    /// The gateway refuses a command that makes or changes an order when it gets it later than this after it was
+    /// made. What only takes risk away is never too late: cancel, cancel-all, close, close-all, halt.
     #[arg(long, global = true, value_name = "MILLISECONDS")]
     deadline_ms: Option<u64>,
     /// Wait for the venue's final report too, for so long.
@@ -133,7 +134,10 @@ fn print_reply(command: &Command, reply: &Reply, elapsed_ns: u64, output: &Outpu
         }
         Reply::Repeated(event) => {
             let (name, _) = describe::event_word(event);
-            (word(Tone::Warning, "repeated"), format!("first answer: {name}, {}", describe::event(event)))
+            (
+                word(Tone::Warning, "repeated"),
+                format!("first answer: {name}, {}", answer_text(command, event)),
+            )
         }
         Reply::Refused(reject) => (word(Tone::Bad, "refused"), describe::reject(reject)),
         Reply::Heartbeat { time_ns } => {

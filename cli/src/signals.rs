@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT, turned into something that can be asked and waited for.
+//! Signals, turned into something that can be asked and waited for.
 
 use std::io;
 use std::sync::Arc;
@@ -13,75 +13,147 @@ use crate::failure::Failure;
 
 /// Says when somebody wants the process to stop. A second signal ends it at once.
 pub(crate) struct Stop {
-    requested: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     told: Receiver<()>,
 }
 
+struct Shared {
+    /// SIGHUP asks for something to be read again, in place of the end of a terminal.
+    is_service: bool,
+    stop: AtomicBool,
+    reload: AtomicBool,
+}
+
 impl Stop {
-    /// From here on SIGTERM and SIGINT do not end the process.
+    /// From here on SIGTERM, SIGINT and SIGHUP do not end the process, and SIGUSR1 and SIGUSR2 do nothing.
     pub(crate) fn install() -> Result<Self, Failure> {
+        Self::install_as(false)
+    }
+
+    /// The same for a process without a terminal: SIGHUP asks it to read again what can change while it runs.
+    pub(crate) fn install_for_service() -> Result<Self, Failure> {
+        Self::install_as(true)
+    }
+
+    fn install_as(is_service: bool) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::operating(format_args!("cannot watch for signals: {error}"));
-        let requested = Arc::new(AtomicBool::new(false));
+        let stop = AtomicBool::new(false);
+        let shared = Arc::new(Shared { is_service, stop, reload: AtomicBool::new(false) });
         let (tell, told) = mpsc::channel();
         let (ready, is_ready) = mpsc::channel();
-        let flag = Arc::clone(&requested);
+        let own = Arc::clone(&shared);
         thread::Builder::new()
             .name("signals".to_owned())
-            .spawn(move || watch(&ready, &tell, &flag))
+            .spawn(move || watch(&ready, &tell, &own))
             .map_err(failed)?;
         match is_ready.recv() {
             Ok(result) => result.map_err(failed)?,
             Err(error) => return Err(failed(io::Error::other(error))),
         }
-        Ok(Self { requested, told })
+        Ok(Self { shared, told })
     }
 
-    /// True when a signal has come.
+    /// True when somebody wants the process to stop.
     pub(crate) fn requested(&self) -> bool {
-        self.requested.load(Ordering::Relaxed)
+        self.shared.stop.load(Ordering::Relaxed)
     }
 
-    /// Waits for a signal.
+    /// True once for each time that somebody wants something read again.
+    pub(crate) fn take_reload(&self) -> bool {
+        self.shared.reload.swap(false, Ordering::Relaxed)
+    }
+
+    /// Waits until somebody wants the process to stop.
     pub(crate) fn wait(&self) {
-        // The thread that tells lives until it has told.
-        let _ = self.told.recv();
+        // The thread that tells lives as long as the process.
+        while !self.requested() && self.told.recv().is_ok() {}
     }
 
-    /// Waits for a signal or for the time to pass; true when a signal has come.
+    /// Waits for a signal or for the time to pass; true when the process is to stop.
     pub(crate) fn wait_timeout(&self, timeout: Duration) -> bool {
         match self.told.recv_timeout(timeout) {
-            Err(RecvTimeoutError::Timeout) => self.requested(),
-            _ => true,
+            Ok(()) | Err(RecvTimeoutError::Timeout) => self.requested(),
+            Err(RecvTimeoutError::Disconnected) => true,
         }
     }
 }
 
-fn watch(ready: &Sender<io::Result<()>>, tell: &Sender<()>, requested: &AtomicBool) {
+/// The signals that are watched for.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    /// `None` where it is to be ignored.
+    hangup: Option<Signal>,
+    user_1: Signal,
+    user_2: Signal,
+}
+
+impl Signals {
+    fn register(is_service: bool) -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            // Whoever started it by `nohup` does not want it to end with his terminal.
+            hangup: if is_service || !ignores_hangup() { Some(signal(SignalKind::hangup())?) } else { None },
+            user_1: signal(SignalKind::user_defined1())?,
+            user_2: signal(SignalKind::user_defined2())?,
+        })
+    }
+
+    async fn next(&mut self) -> SignalKind {
+        tokio::select! {
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+            _ = self.terminate.recv() => SignalKind::terminate(),
+            () = received(self.hangup.as_mut()) => SignalKind::hangup(),
+            _ = self.user_1.recv() => SignalKind::user_defined1(),
+            _ = self.user_2.recv() => SignalKind::user_defined2(),
+        }
+    }
+}
+
+async fn received(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// True when this process was started with SIGHUP ignored.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
+fn watch(ready: &Sender<io::Result<()>>, tell: &Sender<()>, shared: &Shared) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().build() {
         Ok(runtime) => runtime,
         Err(error) => return drop(ready.send(Err(error))),
     };
     runtime.block_on(async {
-        let registered = signal(SignalKind::interrupt())
-            .and_then(|interrupt| signal(SignalKind::terminate()).map(|terminate| (interrupt, terminate)));
-        let (mut interrupt, mut terminate) = match registered {
+        let mut signals = match Signals::register(shared.is_service) {
             Ok(signals) => {
                 let _ = ready.send(Ok(()));
                 signals
             }
             Err(error) => return drop(ready.send(Err(error))),
         };
-        any(&mut interrupt, &mut terminate).await;
-        requested.store(true, Ordering::Relaxed);
-        let _ = tell.send(());
-        any(&mut interrupt, &mut terminate).await;
-        std::process::exit(1);
+        loop {
+            let kind = signals.next().await;
+            if kind == SignalKind::user_defined1() || kind == SignalKind::user_defined2() {
+                let number = kind.as_raw_value();
+                tracing::warn!(
+                    "signal {number} is ignored: SIGHUP reads the keys again, SIGTERM and SIGINT stop"
+                );
+            } else if kind == SignalKind::hangup() && shared.is_service {
+                shared.reload.store(true, Ordering::Relaxed);
+                // Whoever waits has gone when this fails, and stops.
+                let _ = tell.send(());
+            } else if shared.stop.swap(true, Ordering::Relaxed) {
+                std::process::exit(1);
+            } else {
+                let _ = tell.send(());
+            }
+        }
     });
-}
-
-async fn any(interrupt: &mut Signal, terminate: &mut Signal) {
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
 }

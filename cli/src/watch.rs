@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use tollgate_protocol::client::{Incoming, SessionError};
+use tollgate_protocol::logon::Welcome;
 use tollgate_protocol::reject::Code;
 
 use crate::connection::Connection;
@@ -40,7 +41,7 @@ enum End {
 impl WatchArguments {
     pub(crate) fn run(&self, output: &Output) -> Result<(), Failure> {
         let stop = Stop::install()?;
-        let (mut client, welcome) = self.connection.open(self.from.map(|from| from - 1))?;
+        let (mut client, welcome) = self.begin()?;
         let mut left = self.count.unwrap_or(u64::MAX);
         note(output, &format!("session {}, next event {}", welcome.session_id, welcome.next_event_sequence));
         loop {
@@ -59,6 +60,32 @@ impl WatchArguments {
                 None => return Ok(()),
             };
         }
+    }
+
+    /// The first connection. Events that cannot be had are either gone or have not happened: the gateway tells which
+    /// is next to whoever asks for none.
+    fn begin(&self) -> Result<(Client, Welcome), Failure> {
+        let Some(from) = self.from else { return self.connection.open(None) };
+        let key = self.connection.key_file()?;
+        let address = self.connection.socket_address(&key)?;
+        let connect =
+            |resume_after| Client::connect(address, key.logon(resume_after), self.connection.timeout());
+        let error = match connect(Some(from - 1)) {
+            Err(ClientError::Session(SessionError::Ended(it))) if it.code == Code::ResumeUnavailable => {
+                ClientError::Session(SessionError::Ended(it))
+            }
+            other => return Ok(other?),
+        };
+        let (client, welcome) = connect(None)?;
+        // Nothing was asked of it, so nothing is lost with it.
+        let _ = client.goodbye();
+        let next = welcome.next_event_sequence;
+        if from > next {
+            return Err(Failure::operating(format_args!(
+                "event {from} has not happened yet: the client's next is {next}; leave --from out to wait for it"
+            )));
+        }
+        Err(error.into())
     }
 
     /// Tries until it succeeds; `None` when somebody wants to stop.

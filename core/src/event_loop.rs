@@ -271,7 +271,13 @@ impl<W: World> Hot<W> {
             Err(home) => {
                 let client = home.client;
                 let code = Some(Code::SessionLimit);
-                self.farewells.push_back(FromHot::Ended { session_id, client, code, remains: home });
+                self.farewells.push_back(FromHot::Ended {
+                    session_id,
+                    client,
+                    code,
+                    is_lost: false,
+                    remains: home,
+                });
             }
         }
         self.core.metrics.sessions.set(self.sessions.active().len() as u64);
@@ -366,7 +372,7 @@ impl<W: World> Hot<W> {
             && frames < FRAMES_A_TURN
             && self.sessions.get(slot).is_none_or(|s| s.asking.is_none())
         {
-            self.end_session(slot, Some(Code::SessionHeartbeatMissed));
+            self.lose_session(slot);
         }
         frames
     }
@@ -409,7 +415,10 @@ impl<W: World> Hot<W> {
                         self.end_session(slot, Some(code));
                     }
                 }
-                None => self.end_session(slot, Some(Code::SessionHeartbeatMissed)),
+                None => match session.ending {
+                    Some(code) => self.end_session(slot, Some(code)),
+                    None => self.lose_session(slot),
+                },
             }
         }
         self.core.metrics.bytes_sent.add(written as u64);
@@ -426,14 +435,28 @@ impl<W: World> Hot<W> {
     }
 
     fn end_session(&mut self, slot: u16, code: Option<Code>) {
+        self.remove_session(slot, code, false);
+    }
+
+    /// The connection broke: there is nobody to say goodbye to.
+    fn lose_session(&mut self, slot: u16) {
+        self.remove_session(slot, None, true);
+    }
+
+    fn remove_session(&mut self, slot: u16, code: Option<Code>, is_lost: bool) {
         let Some(home) = self.sessions.remove(slot, &mut self.world) else { return };
         let (session_id, client) = (home.session_id, home.client);
         if let Some(code) = code {
             Metrics::code(&self.core.metrics.sessions_ended, code);
+        }
+        if is_lost {
+            self.core.metrics.sessions_lost.add(1);
+        }
+        if is_lost || code.is_some() {
             self.cancel_on_disconnect(client);
         }
         self.core.metrics.sessions.set(self.sessions.active().len() as u64);
-        self.farewells.push_back(FromHot::Ended { session_id, client, code, remains: home });
+        self.farewells.push_back(FromHot::Ended { session_id, client, code, is_lost, remains: home });
     }
 
     /// A client whose last connection was lost, not closed, may want its orders cancelled.

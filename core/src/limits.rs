@@ -163,6 +163,10 @@ struct Standing<'a> {
     totals: &'a Totals,
     /// The symbol, as the owner holds it: a client its own, all others the account's.
     cell: &'a Cell,
+    /// The day's result so far, with its sign turned.
+    loss: Money,
+    /// The fall from the day's best result.
+    fall: Money,
 }
 
 impl<'a> Standing<'a> {
@@ -172,20 +176,16 @@ impl<'a> Standing<'a> {
             Owner::Client => state.exposure.client(place.client, place.instrument),
             _ => state.exposure.account(place.account, place.instrument),
         };
+        let totals = &state.exposure.totals[owner];
+        let result = totals.day_result();
         Self {
             limits: &state.rules.limits[owner],
             figures: &state.rules.figures[owner],
-            totals: &state.exposure.totals[owner],
+            totals,
             cell,
+            loss: Money(result.0.saturating_neg()),
+            fall: totals.peak.saturating_sub(result),
         }
-    }
-
-    fn loss(&self) -> Money {
-        Money(self.totals.day_result().0.saturating_neg())
-    }
-
-    fn fall(&self) -> Money {
-        self.totals.peak.saturating_sub(self.totals.day_result())
     }
 }
 
@@ -221,8 +221,8 @@ impl Limit {
                 Some(Side::Sell) => -(i128::from(added.price_ticks) * 1_000_000),
                 _ => i128::from(added.price_ticks) * 1_000_000,
             },
-            Self::DailyLoss => standing.loss().0,
-            Self::Drawdown => standing.fall().0,
+            Self::DailyLoss => standing.loss.0,
+            Self::Drawdown => standing.fall.0,
             Self::SlowedOrders => i128::from(totals.last_order_ns) - i128::from(now_ns),
             Self::Long => steps(standing.cell.position.saturating_add(standing.cell.buy_steps)),
             Self::Short => steps(standing.cell.sell_steps.saturating_sub(standing.cell.position)),
@@ -284,7 +284,7 @@ impl Limit {
             }
             Self::Collar => added.price_ticks != 0,
             Self::SlowedOrders => {
-                standing.loss() >= standing.figures.slow_loss || standing.fall() >= standing.figures.slow_fall
+                standing.loss >= standing.figures.slow_loss || standing.fall >= standing.figures.slow_fall
             }
             Self::Long => added.side == Some(Side::Buy),
             Self::Short => added.side == Some(Side::Sell),

@@ -145,8 +145,10 @@ pub enum FromHot<S> {
         session_id: u64,
         /// Its client.
         client: u16,
-        /// Why, when it was not the client's own goodbye.
+        /// Why, when the gateway ended it.
         code: Option<Code>,
+        /// The connection broke: nobody said goodbye, and nobody was told anything.
+        is_lost: bool,
         /// What it held.
         remains: Box<dyn std::any::Any + Send>,
     },

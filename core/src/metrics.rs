@@ -201,6 +201,8 @@ pub struct Metrics {
     pub sessions_begun: Counter,
     /// Sessions ended by a code, in the order of [`Code::ALL`].
     pub sessions_ended: Box<[Counter]>,
+    /// Sessions whose connection broke.
+    pub sessions_lost: Counter,
     /// Events replayed to a session from the hot thread's memory.
     pub events_replayed: Counter,
     /// Bytes received.
@@ -243,7 +245,7 @@ pub struct Metrics {
     pub door_refused: Box<[Counter]>,
     /// Written by the door: events replayed from the journal.
     pub door_events_replayed: Counter,
-    /// Written by the door: addresses that are blocked for failed logons.
+    /// Written by the door: addresses with so many failed logons that wrong proofs from them are answered late.
     pub door_blocked_addresses: Counter,
     /// Written by the door: keys in force, revoked and expired ones included.
     pub door_keys: Counter,
@@ -270,6 +272,7 @@ impl Metrics {
             sessions: Counter::default(),
             sessions_begun: Counter::default(),
             sessions_ended: by_code(),
+            sessions_lost: Counter::default(),
             events_replayed: Counter::default(),
             bytes_received: Counter::default(),
             bytes_sent: Counter::default(),

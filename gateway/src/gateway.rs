@@ -17,6 +17,7 @@ use tollgate_protocol::event::Durability;
 use crate::door::{Digest, Door, DoorBell, DoorError, DoorHandle, DoorLinks, HistoryIndex};
 use crate::hot_thread::{HotThread, System};
 use crate::inherited::Inherited;
+use crate::log_queue::LogStatistics;
 use crate::side::{Phase, Side, SideError, SideHandle, Status};
 use crate::venues::{self, VenueError, VenueHandle};
 use tollgate_core::metrics::Metrics;
@@ -87,6 +88,9 @@ pub enum StopError {
     /// The hot thread ended by a broken invariant.
     #[error("the hot thread ended by a defect; the journal is whole, start again")]
     HotThread,
+    /// The door's thread ended by a broken invariant.
+    #[error("the door ended by a defect, so nobody could log on; the journal is whole, start again")]
+    Door,
 }
 
 /// What can be chosen at a start beside the settings.
@@ -98,6 +102,8 @@ pub struct StartOptions {
     pub on_hot_thread: Option<fn()>,
     /// Listeners that are open already.
     pub inherited: Inherited,
+    /// What becomes of the log's lines, for metrics.
+    pub log: Option<Arc<LogStatistics>>,
 }
 
 /// What a start found.
@@ -137,6 +143,9 @@ impl Gateway {
         let metrics = Arc::new(Metrics::new(settings.venues.len(), settings.clients.len()));
         let status = Arc::new(Status::new(settings.gateway.instance));
         let Inherited { clients: door_listener, side: side_listener } = options.inherited.clone();
+        if let Some(log) = &options.log {
+            status.set_log(Arc::clone(log));
+        }
         let side = Side::start_on(
             side_listener.as_deref(),
             Arc::clone(&settings),
@@ -194,6 +203,7 @@ impl Gateway {
         let links = DoorLinks { to_hot, from_hot, bell: door_bell, history: Some(history) };
         let door =
             Door::start_on(door_listener.as_deref(), Arc::clone(&settings), Arc::clone(&metrics), links)?;
+        status.set_door(Arc::clone(door.state()));
         let hot = spawn_hot(&settings, parts, poll, bell.clone(), on_hot_thread)?;
         status.set_phase(Phase::Running);
         Ok(Self { settings, metrics, status, report, hot, stop, wake: bell, door, side, flusher, venues })
@@ -235,14 +245,21 @@ impl Gateway {
         self.door.digest(timeout)
     }
 
-    /// True while the hot thread runs.
+    /// The keys file is read now, whether it has changed or not. Returns at once.
+    pub fn read_keys(&self) {
+        self.door.read_keys();
+    }
+
+    /// True while the gateway does what it is for. Without its door it must stop: nobody could log on to cancel, and no
+    /// key could be revoked.
     pub fn is_running(&self) -> bool {
-        !self.hot.is_finished()
+        !self.hot.is_finished() && self.door.is_running()
     }
 
     /// Stops in order: no more logons, sessions told, venues, journal. Gives back the state as it ended.
     pub fn stop(self) -> Result<State, StopError> {
         self.status.set_phase(Phase::Stopping);
+        let had_door = self.door.is_running();
         self.stop.store(true, Ordering::Release);
         self.wake.ring();
         let state = self.hot.join().map_err(|_| StopError::HotThread);
@@ -256,7 +273,7 @@ impl Gateway {
         let flushed = self.flusher.stop();
         let state = state?;
         flushed?;
-        Ok(state)
+        if had_door { Ok(state) } else { Err(StopError::Door) }
     }
 }
 

@@ -5,6 +5,7 @@ pub mod gateway;
 pub mod hot_thread;
 pub mod inherited;
 pub mod link;
+pub mod log_queue;
 pub mod memory_need;
 pub mod notify;
 pub mod side;

@@ -63,7 +63,7 @@ codes! {
     LogonTimeout = 110, "LOGON_TIMEOUT";
     /// Unknown key, wrong proof, revoked or expired key; never said which.
     LogonFailed = 111, "LOGON_FAILED";
-    /// Too many failed logons from this address; wait.
+    /// Too many failed logons of this key from this address; see to the key. A right proof is never refused.
     LogonBlocked = 112, "LOGON_BLOCKED";
     /// Too many connections that have not logged on; the oldest make room.
     LogonBusy = 113, "LOGON_BUSY";

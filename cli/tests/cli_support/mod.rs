@@ -1,5 +1,8 @@
 //! The built program, run as its users run it.
 
+// Each test program uses its own part of this.
+#![allow(dead_code)]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -34,6 +37,11 @@ impl Ran {
             err: String::from_utf8_lossy(&output.stderr).into_owned(),
             code: output.status.code().unwrap_or(-1),
         }
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        Self::new(&command.output().unwrap())
     }
 
     /// Checks the exit code; shows everything when it is another.
@@ -105,7 +113,7 @@ impl Home {
 /// A gateway that `tollgate run` started.
 pub(crate) struct Running {
     child: Child,
-    /// Kept open: a closed pipe would fail the gateway's log.
+    /// Kept open, and read at the end.
     log: BufReader<ChildStderr>,
     pub(crate) clients: String,
     pub(crate) side: String,
@@ -129,6 +137,11 @@ impl Running {
                 return Self { child, log, clients: clients.to_owned(), side: side.to_owned() };
             }
         }
+    }
+
+    /// Its process.
+    pub(crate) fn child(&self) -> &Child {
+        &self.child
     }
 
     /// A command line that logs on with a key of the home.

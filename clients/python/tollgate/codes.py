@@ -129,7 +129,7 @@ _MEANINGS: Dict[int, str] = {
     106: "The frame's MAC does not match.",
     110: "The logon was not completed in time.",
     111: "Unknown key, wrong proof, revoked or expired key; never said which.",
-    112: "Too many failed logons from this address; wait.",
+    112: "Too many failed logons of this key from this address; see to the key. A right proof is never refused.",
     113: "Too many connections that have not logged on; the oldest make room.",
     120: "No session is free: the gateway's or the client's limit is reached.",
     121: "The client reads too slowly: its outgoing buffer is full.",

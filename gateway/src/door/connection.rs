@@ -25,6 +25,8 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_millis(100);
 pub(super) enum End {
     /// It is refused.
     Refused(Goodbye),
+    /// The proof is wrong, as too many before it: it is refused after so long.
+    RefusedLate(Goodbye, Duration),
     /// The client is gone.
     Gone,
 }

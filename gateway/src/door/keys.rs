@@ -105,6 +105,24 @@ impl KeyTable {
         self.keys.iter().filter(|(id, key)| !goes_on(id, key)).map(|(id, _)| *id).collect()
     }
 
+    /// The same keys with these revoked; `None` when none of them is in force.
+    pub(super) fn with_revoked(&self, revoked: &[KeyId]) -> Option<Self> {
+        let in_force = |id: &&KeyId| self.get(id).is_some_and(|key| !key.revoked);
+        let mut keys = self.keys.clone();
+        for id in revoked.iter().filter(in_force) {
+            if let Some(key) = keys.get_mut(id) {
+                let Key { client, verifier, grant, .. } = &**key;
+                *key = Arc::new(Key {
+                    client: *client,
+                    verifier: verifier.clone(),
+                    grant: *grant,
+                    revoked: true,
+                });
+            }
+        }
+        revoked.iter().any(|id| in_force(&id)).then_some(Self { keys })
+    }
+
     /// Keys that expired after `from_ns` and up to `to_ns`.
     pub(super) fn expired_between(&self, from_ns: u64, to_ns: u64) -> Vec<KeyId> {
         let expired = |key: &Key| key.grant.expires_at_ns > from_ns && key.grant.expires_at_ns <= to_ns;

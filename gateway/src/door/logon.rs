@@ -91,6 +91,8 @@ impl Challenged {
             return None;
         }
         match fitting? {
+            // An ephemeral key is what a client with an Ed25519 key has; here it would be agreed on with nobody.
+            Verifier::Hmac(_) if self.hello.ephemeral.is_some() => None,
             Verifier::Hmac(secret) => Some(self.macs(secret)),
             Verifier::Ed25519(_) => {
                 let agreed = self.ephemeral.as_ref()?.agree(&self.hello.ephemeral?)?;

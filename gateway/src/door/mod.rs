@@ -9,12 +9,14 @@ mod connection;
 mod failures;
 mod history;
 mod hot_link;
+mod key_watch;
 mod keys;
 mod logon;
 mod quiet;
 mod reception;
 mod replay;
 mod sessions;
+mod state;
 mod waiting;
 
 use std::io;
@@ -25,7 +27,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tokio::sync::Notify;
 use tokio::sync::mpsc as async_mpsc;
 use tollgate_config::Settings;
@@ -36,6 +38,8 @@ use tollgate_core::metrics::Metrics;
 
 pub use history::HistoryIndex;
 use reception::Reception;
+use state::EndGuard;
+pub use state::{DoorState, Task};
 
 /// Threads that read the journal for clients that resume.
 const READERS_MAX: usize = 2;
@@ -113,6 +117,8 @@ enum Control {
     Close,
     /// Ask the hot thread for its digest.
     Digest(mpsc::Sender<Digest>),
+    /// Read the keys file now.
+    ReadKeys,
 }
 
 /// The hash of the hot thread's state, as it was journaled.
@@ -131,6 +137,7 @@ pub struct Door;
 pub struct DoorHandle {
     address: SocketAddr,
     control: async_mpsc::UnboundedSender<Control>,
+    state: Arc<DoorState>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -172,11 +179,23 @@ impl Door {
         let address = listener.local_addr().map_err(listen)?;
         let (control, controls) = async_mpsc::unbounded_channel();
         let random = logon::random().map_err(DoorError::Random)?;
+        let state = Arc::new(DoorState::default());
+        if settings.gateway.keys_file.exists() {
+            state.set_had_keys_file();
+        }
+        let shown = Arc::clone(&state);
         let thread = std::thread::Builder::new()
             .name("tollgate-door".to_owned())
-            .spawn(move || run(&runtime, listener, settings, metrics, links, controls, &random))
+            .spawn(move || {
+                let _end = EndGuard(Arc::clone(&shown));
+                tokio::task::LocalSet::new().block_on(&runtime, async move {
+                    let DoorLinks { to_hot, from_hot, bell, history } = links;
+                    let reception = Reception::new(settings, metrics, to_hot, history, shown, &random);
+                    reception.run(listener, from_hot, bell, controls).await;
+                });
+            })
             .map_err(DoorError::Thread)?;
-        Ok(DoorHandle { address, control, thread: Some(thread) })
+        Ok(DoorHandle { address, control, state, thread: Some(thread) })
     }
 }
 
@@ -201,27 +220,21 @@ fn check_sizes(settings: &Settings) -> Result<(), DoorError> {
     Ok(())
 }
 
-fn run(
-    runtime: &Runtime,
-    listener: TcpListener,
-    settings: Arc<Settings>,
-    metrics: Arc<Metrics>,
-    links: DoorLinks,
-    controls: async_mpsc::UnboundedReceiver<Control>,
-    random: &[u8; 64],
-) {
-    let DoorLinks { to_hot, from_hot, bell, history } = links;
-    let tasks = tokio::task::LocalSet::new();
-    tasks.block_on(runtime, async move {
-        let reception = Reception::new(settings, metrics, to_hot, history, random);
-        reception.run(listener, from_hot, bell, controls).await;
-    });
-}
-
 impl DoorHandle {
     /// Where the door listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How the door does.
+    pub fn state(&self) -> &Arc<DoorState> {
+        &self.state
+    }
+
+    /// The keys file is read now, whether it has changed or not. Returns at once.
+    pub fn read_keys(&self) {
+        // A door that is gone reads nothing, and readiness says that it is gone.
+        let _ = self.control.send(Control::ReadKeys);
     }
 
     /// True while the door's thread runs.

@@ -7,23 +7,26 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinHandle;
 use tollgate_config::Settings;
 use tollgate_contract::lane::{Receiver, Sender};
 use tollgate_protocol::event::Durability;
 use tollgate_protocol::frame::{Frame, FrameKind};
 use tollgate_protocol::logon::{Hello, Proof, SessionMacs, Signature};
 use tollgate_protocol::reject::Code;
+use tollgate_protocol::text::KeyId;
 
 use super::connection::{Connection, End};
-use super::failures::Failures;
+use super::failures::{Failures, Verdict};
 use super::history::{History, HistoryIndex};
 use super::hot_link::HotLink;
-use super::keys::{Key, KeyTable, Stamp};
+use super::keys::{Key, KeyTable};
 use super::logon::{Challenged, FRAME_BYTES_MAX, Nobody, random};
 use super::quiet::Quiet;
 use super::sessions::Sessions;
+use super::state::{DoorState, Task};
 use super::waiting::Waiting;
 use super::{Control, Digest, DoorBell, READERS_MAX};
 use crate::link::{FromHot, ToHot};
@@ -31,16 +34,14 @@ use tollgate_core::metrics::Metrics;
 
 /// A client that is refused for lack of room may come back after this.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// How often keys and their file are looked at.
-const WATCH_INTERVAL: Duration = Duration::from_secs(1);
-/// A keys file that has just changed is looked at again after this, until it stands still.
-const SETTLE_INTERVAL: Duration = Duration::from_millis(50);
-/// It is read after so many looks, whatever it does.
-const SETTLE_LOOKS_MAX: usize = 10;
+/// How often it is looked for keys that have expired.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the hot thread may take to end its sessions.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// A pause after a failure to accept: most often there is no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+/// Before a task that ended by a defect begins again.
+const RESTART_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the tasks share. They all run on one thread, and none holds a borrow while it waits.
 pub(super) struct Reception {
@@ -52,7 +53,13 @@ pub(super) struct Reception {
     pub(super) stopping: Cell<bool>,
     /// A permit for each thread that may read the journal.
     pub(super) readers: Semaphore,
-    keys: RefCell<Arc<KeyTable>>,
+    pub(super) keys: RefCell<Arc<KeyTable>>,
+    /// How the door does, for others to see.
+    pub(super) state: Arc<DoorState>,
+    /// Somebody wants the keys file to be read now.
+    pub(super) keys_wanted: Notify,
+    /// Keys that had expired by then have been ended, nanoseconds since the Unix epoch.
+    expiry_seen_ns: Cell<u64>,
     waiting: RefCell<Waiting>,
     failures: RefCell<Failures>,
     quiet: RefCell<Quiet>,
@@ -87,6 +94,7 @@ impl Reception {
         metrics: Arc<Metrics>,
         to_hot: Sender<ToHot>,
         history: Option<HistoryIndex>,
+        state: Arc<DoorState>,
         random: &[u8; 64],
     ) -> Rc<Self> {
         let limits = &settings.sessions;
@@ -108,6 +116,9 @@ impl Reception {
             quiet: RefCell::new(Quiet::new()),
             nobody: Nobody::new(random),
             keys: RefCell::new(Arc::new(keys)),
+            state,
+            keys_wanted: Notify::new(),
+            expiry_seen_ns: Cell::new(now_ns()),
             hot: RefCell::new(HotLink::new(to_hot)),
             sessions: RefCell::new(sessions),
             lingering: Cell::new(0),
@@ -128,13 +139,25 @@ impl Reception {
         bell: DoorBell,
         mut controls: UnboundedReceiver<Control>,
     ) {
-        let accepting = tokio::task::spawn_local(Rc::clone(&self).accept(listener));
-        let watching = tokio::task::spawn_local(Rc::clone(&self).watch());
-        let mut listening = tokio::task::spawn_local(Rc::clone(&self).listen_to_hot(from_hot, bell));
+        let (listener, from_hot) = (Rc::new(listener), Rc::new(RefCell::new(from_hot)));
+        let bell = Rc::new(bell);
+        let accepting =
+            self.supervise(Task::Accept, move |own: &Rc<Self>| Rc::clone(own).accept(Rc::clone(&listener)));
+        let expiring = self.supervise(Task::Expiry, |own: &Rc<Self>| Rc::clone(own).expire());
+        let watching = self.supervise(Task::Keys, |own: &Rc<Self>| Rc::clone(own).watch_keys());
+        let mut listening = self.supervise(Task::Listen, move |own: &Rc<Self>| {
+            Rc::clone(own).listen_to_hot(Rc::clone(&from_hot), Rc::clone(&bell))
+        });
         // Until it is told to close, or there is nobody left to tell it.
-        while let Some(Control::Digest(sender)) = controls.recv().await {
-            self.digests.borrow_mut().push(sender);
-            self.hot.borrow_mut().digest();
+        loop {
+            match controls.recv().await {
+                Some(Control::Digest(sender)) => {
+                    self.digests.borrow_mut().push(sender);
+                    self.hot.borrow_mut().digest();
+                }
+                Some(Control::ReadKeys) => self.keys_wanted.notify_one(),
+                Some(Control::Close) | None => break,
+            }
         }
         accepting.abort();
         self.stopping.set(true);
@@ -144,9 +167,31 @@ impl Reception {
             tracing::error!(sessions = self.sessions.borrow().len(), "the hot thread does not stop");
         }
         watching.abort();
+        expiring.abort();
     }
 
-    async fn accept(self: Rc<Self>, listener: TcpListener) {
+    /// Runs a task that the door cannot do without: when it ends by a defect it begins again, and readiness tells.
+    fn supervise<F: Future<Output = ()> + 'static>(
+        self: &Rc<Self>,
+        task: Task,
+        begin: impl Fn(&Rc<Self>) -> F + 'static,
+    ) -> JoinHandle<()> {
+        let own = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            let mut running = AbortOnDrop(tokio::task::spawn_local(begin(&own)));
+            while let Err(error) = (&mut running.0).await {
+                if error.is_cancelled() {
+                    return;
+                }
+                own.state.restarted(task);
+                tracing::error!(task = task.name(), "a task of the door ended by a defect and begins again");
+                tokio::time::sleep(RESTART_PAUSE).await;
+                running = AbortOnDrop(tokio::task::spawn_local(begin(&own)));
+            }
+        })
+    }
+
+    async fn accept(self: Rc<Self>, listener: Rc<TcpListener>) {
         loop {
             match listener.accept().await {
                 Ok((stream, address)) => {
@@ -174,9 +219,6 @@ impl Reception {
     }
 
     async fn log_on_in_time(&self, connection: &mut Connection) -> Result<LoggedOn, End> {
-        if let Some(left) = self.failures.borrow().blocked(connection.address, Instant::now()) {
-            return Err(End::refused(Code::LogonBlocked, left));
-        }
         let place = self.waiting.borrow_mut().enter(connection.address);
         self.count_waiting();
         let timeout = Duration::from_millis(u64::from(self.settings.sessions.logon_timeout_ms));
@@ -216,10 +258,6 @@ impl Reception {
     }
 
     fn check(&self, challenged: &Challenged, proof: &Proof, address: IpAddr) -> Result<LoggedOn, End> {
-        // Connections that were opened before the block began are guesses like any others.
-        if let Some(left) = self.failures.borrow().blocked(address, Instant::now()) {
-            return Err(End::refused(Code::LogonBlocked, left));
-        }
         let hello = challenged.hello();
         let key = self.keys.borrow().get(&hello.key_id).cloned();
         let good = key.as_ref().filter(|key| key.is_good(now_ns()));
@@ -233,19 +271,32 @@ impl Reception {
             (Some(_), None) => "the key is revoked or has expired",
             (Some(_), Some(_)) => "the proof is wrong",
         };
-        let blocked = self.failures.borrow_mut().failed(address, Instant::now());
+        let verdict = self.failures.borrow_mut().failed(hello.key_id, address, Instant::now());
+        let Verdict { delay, blocked, failures } = verdict;
         self.log(|suppressed| {
-            tracing::warn!(key = ?hello.key_id.as_str(), %address, reason, blocked, suppressed, "logon failed");
+            let key = hello.key_id.as_str();
+            tracing::warn!(?key, %address, reason, failures, ?delay, suppressed, "logon failed");
         });
-        Err(Code::LogonFailed.into())
+        let end = match blocked {
+            Some(retry_after) => End::refused(Code::LogonBlocked, retry_after),
+            None => Code::LogonFailed.into(),
+        };
+        Err(match end {
+            End::Refused(goodbye) if !delay.is_zero() => End::RefusedLate(goodbye, delay),
+            end => end,
+        })
     }
 
     /// Refuses, counts, and closes.
     pub(super) async fn turn_away(&self, connection: Connection, end: End) {
-        let End::Refused(goodbye) = end else { return };
+        let (goodbye, delay) = match end {
+            End::Refused(goodbye) => (goodbye, Duration::ZERO),
+            End::RefusedLate(goodbye, delay) => (goodbye, delay),
+            End::Gone => return,
+        };
         Metrics::code(&self.metrics.door_refused, goodbye.code);
         let address = connection.address;
-        if goodbye.code != Code::LogonFailed {
+        if !matches!(goodbye.code, Code::LogonFailed | Code::LogonBlocked) {
             self.log(|suppressed| {
                 tracing::info!(%address, code = %goodbye.code, suppressed, "connection refused");
             });
@@ -253,6 +304,9 @@ impl Reception {
         // Whoever floods the door with connections is not waited for.
         let lingers = self.lingering.get() < self.settings.sessions.unauthenticated_max;
         self.lingering.set(self.lingering.get() + 1);
+        if lingers && !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
         connection.refuse(goodbye, lingers).await;
         self.lingering.set(self.lingering.get() - 1);
     }
@@ -277,18 +331,20 @@ impl Reception {
     }
 
     /// Takes what the hot thread says, until it is gone.
-    async fn listen_to_hot(self: Rc<Self>, mut lane: Receiver<FromHot>, bell: DoorBell) {
+    async fn listen_to_hot(self: Rc<Self>, lane: Rc<RefCell<Receiver<FromHot>>>, bell: Rc<DoorBell>) {
+        let receive = || lane.borrow_mut().receive();
         loop {
             // Asked before the lane is emptied: what was sent before the end is taken.
-            let abandoned = lane.is_abandoned();
-            while let Some(message) = lane.receive() {
+            let abandoned = lane.borrow().is_abandoned();
+            while let Some(message) = receive() {
                 self.hear(message);
             }
             if abandoned {
                 return;
             }
             bell.bell.sleeping(true);
-            if lane.is_empty() {
+            let is_empty = lane.borrow().is_empty();
+            if is_empty {
                 // The end of the hot thread rings no bell.
                 let _ = tokio::time::timeout(Duration::from_millis(100), bell.notify.notified()).await;
             }
@@ -298,11 +354,12 @@ impl Reception {
 
     fn hear(self: &Rc<Self>, message: FromHot) {
         match message {
-            FromHot::Ended { session_id, client, code, remains } => {
-                drop(remains);
+            FromHot::Ended { session_id, client, code, is_lost, remains } => {
                 self.sessions.borrow_mut().end(session_id);
+                drop(remains);
                 let client = self.client_name(client);
-                let code = code.map_or("the client's own goodbye", Code::name);
+                let goodbye = if is_lost { "the connection broke" } else { "the client's own goodbye" };
+                let code = code.map_or(goodbye, Code::name);
                 tracing::info!(session_id, client, code, "session ended");
             }
             FromHot::Behind(handover) => {
@@ -323,78 +380,41 @@ impl Reception {
         self.settings.clients.get(usize::from(client)).map_or("?", |client| client.name.as_str())
     }
 
-    /// Looks at the keys' file and at their expiry, again and again.
-    async fn watch(self: Rc<Self>) {
-        // The file may have changed between its first reading and now: no stamp yet, so it is read once more.
-        let mut stamp = None;
-        let mut seen_ns = now_ns();
-        let mut interval = tokio::time::interval(WATCH_INTERVAL);
+    /// Ends the sessions of keys that expire, and shows that the door's thread turns.
+    async fn expire(self: Rc<Self>) {
+        let mut interval = tokio::time::interval(EXPIRY_INTERVAL);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             interval.tick().await;
+            self.state.turned();
+            let seen_ns = self.expiry_seen_ns.get();
             let now = now_ns().max(seen_ns);
             let expired = self.keys.borrow().expired_between(seen_ns, now);
-            seen_ns = now;
+            self.expiry_seen_ns.set(now);
+            self.end_keys(&expired);
             for key_id in expired {
                 tracing::info!(key = %key_id, "key expired");
-                self.hot.borrow_mut().end_key(key_id);
             }
             self.hot.borrow_mut().flush();
-            let blocked = self.failures.borrow().blocked_addresses(Instant::now());
-            self.metrics.door_blocked_addresses.set(blocked as u64);
-
-            let found = self.stamp().await;
-            if found.is_some() && found != stamp {
-                // Noted before the file is read: a change meanwhile is seen at the next look.
-                stamp = self.settled(found).await;
-                self.reload().await;
-            }
+            let late = self.failures.borrow().late_addresses(Instant::now());
+            self.metrics.door_blocked_addresses.set(late as u64);
         }
     }
 
-    async fn stamp(&self) -> Option<Stamp> {
-        let settings = Arc::clone(&self.settings);
-        let stamp = tokio::task::spawn_blocking(move || Stamp::of(&settings.gateway.keys_file));
-        stamp.await.ok().flatten()
-    }
-
-    /// The file's stamp once it has stood still for a moment: whoever writes it in place first empties it, and an
-    /// empty file would end every session.
-    async fn settled(&self, mut stamp: Option<Stamp>) -> Option<Stamp> {
-        for _ in 0..SETTLE_LOOKS_MAX {
-            tokio::time::sleep(SETTLE_INTERVAL).await;
-            let found = self.stamp().await;
-            if found == stamp {
-                break;
-            }
-            stamp = found;
-        }
-        stamp
-    }
-
-    async fn reload(&self) {
-        let settings = Arc::clone(&self.settings);
-        let Ok(loaded) = tokio::task::spawn_blocking(move || KeyTable::load(&settings)).await else { return };
-        let next = match loaded {
-            Ok(next) => Arc::new(next),
-            Err(errors) => {
-                self.metrics.door_keys_errors.add(1);
-                tracing::error!(%errors, "the keys file is not valid: the keys stay as they were");
-                return;
-            }
-        };
-        let before = std::mem::replace(&mut *self.keys.borrow_mut(), Arc::clone(&next));
-        let ended = before.ended_by(&next);
-        if ended.is_empty() && before.len() == next.len() {
-            return;
-        }
-        self.metrics.door_keys.set(next.len() as u64);
-        self.metrics.door_keys_reloads.add(1);
-        for key_id in &ended {
-            tracing::info!(key = %key_id, "key changed or revoked: its sessions end");
+    /// Ends the sessions of keys. Whoever tells of it does so afterwards.
+    pub(super) fn end_keys(&self, keys: &[KeyId]) {
+        for key_id in keys {
             self.hot.borrow_mut().end_key(*key_id);
         }
-        tracing::info!(keys = next.len(), ended = ended.len(), "keys reloaded");
+    }
+}
+
+/// A task that ends with whoever holds this.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

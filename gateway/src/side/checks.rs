@@ -35,7 +35,7 @@ impl Check {
         !matches!(self.finding, Finding::Failed(_))
     }
 
-    fn make(name: &str, look: impl FnOnce() -> Finding) -> Self {
+    pub(super) fn make(name: &str, look: impl FnOnce() -> Finding) -> Self {
         let begin = Instant::now();
         let finding = look();
         Self { name: name.to_owned(), finding, duration_ns: begin.elapsed().as_nanos() as u64 }
@@ -50,6 +50,7 @@ pub(super) fn all(source: &Source) -> Vec<Check> {
         Check::make("journal", || journal(source)),
         Check::make("trading", || trading(source)),
     ];
+    checks.extend(super::door::checks(source));
     for (index, venue) in source.settings.venues.iter().enumerate() {
         let name = format!("venue_{}", venue.name);
         checks.push(Check::make(&name, || venue_state(source, index)));

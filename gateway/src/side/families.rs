@@ -23,6 +23,7 @@ pub(super) fn render(source: &Source) -> String {
     trading(&mut out, source);
     venues(&mut out, source);
     journal(&mut out, source);
+    super::door::families(&mut out, source);
     process(&mut out, source);
     out.finish()
 }
@@ -41,11 +42,17 @@ fn gateway(out: &mut Exposition, source: &Source) {
         .value(u8::from(super::health::is_ready(source)));
 }
 
-fn by_code(out: &mut Exposition, name: &'static str, help: &str, table: &[Counter]) {
+fn by_code<'a>(
+    out: &'a mut Exposition,
+    name: &'static str,
+    help: &str,
+    table: &[Counter],
+) -> super::exposition::Family<'a> {
     let mut family = out.counter(name, help);
     for (code, count) in Code::ALL.iter().zip(table) {
         family.labelled(&[("code", code.name())], count.get());
     }
+    family
 }
 
 fn commands(out: &mut Exposition, source: &Source) {
@@ -102,9 +109,10 @@ fn sessions(out: &mut Exposition, source: &Source) {
     by_code(
         out,
         "tollgate_sessions_ended_total",
-        "Sessions ended by the gateway, by code.",
+        "Sessions that ended without the client's goodbye: by the gateway's code, or CONNECTION_LOST.",
         &metrics.sessions_ended,
-    );
+    )
+    .labelled(&[("code", "CONNECTION_LOST")], metrics.sessions_lost.get());
     out.counter("tollgate_events_replayed_total", "Events sent again from the hot thread's memory.")
         .value(metrics.events_replayed.get());
     out.counter("tollgate_received_bytes_total", "Bytes received from sessions.")
@@ -124,8 +132,11 @@ fn door(out: &mut Exposition, source: &Source) {
         "Connections refused before they had a session, by code.",
         &metrics.door_refused,
     );
-    out.gauge("tollgate_door_blocked_addresses", "Addresses blocked for failed logons.")
-        .value(metrics.door_blocked_addresses.get());
+    out.gauge(
+        "tollgate_door_blocked_addresses",
+        "Addresses with so many failed logons that wrong proofs from them are answered late.",
+    )
+    .value(metrics.door_blocked_addresses.get());
     out.counter("tollgate_door_events_replayed_total", "Events replayed from the journal.")
         .value(metrics.door_events_replayed.get());
     out.gauge("tollgate_keys", "Keys in force, revoked and expired ones included.")

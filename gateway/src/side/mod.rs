@@ -4,9 +4,11 @@
 //! slows no other thread. It starts before recovery, so that probes are answered meanwhile.
 
 mod checks;
+mod door;
 mod exposition;
 mod families;
 mod health;
+mod hosts;
 mod listener;
 mod process;
 mod status;
@@ -27,6 +29,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tollgate_config::Settings;
 
+use hosts::Hosts;
 use listener::Bounded;
 pub use status::{Phase, Status};
 use tollgate_core::metrics::Metrics;
@@ -54,6 +57,7 @@ struct Source {
     settings: Arc<Settings>,
     metrics: Arc<Metrics>,
     status: Arc<Status>,
+    hosts: Hosts,
     rendered: Mutex<Option<(Instant, Arc<str>)>>,
 }
 
@@ -112,7 +116,8 @@ impl Side {
             })
             .map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let source = Arc::new(Source { settings, metrics, status, rendered: Mutex::new(None) });
+        let hosts = Hosts::new(address.ip(), &settings.side.hosts);
+        let source = Arc::new(Source { settings, metrics, status, hosts, rendered: Mutex::new(None) });
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("tollgate-side".to_owned())
@@ -155,6 +160,7 @@ fn router(source: Arc<Source>) -> Router {
         .route("/metrics", get(metrics))
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&source), hosts::check))
         .layer(axum::middleware::map_response(harden))
         .with_state(source)
 }

@@ -7,6 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tollgate_journal::FlusherStatistics;
 use tollgate_protocol::text::Text;
 
+use crate::door::DoorState;
+use crate::log_queue::LogStatistics;
+
 /// What the process is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -44,6 +47,8 @@ pub struct Status {
     instance: Text<31>,
     started_ns: u64,
     journal: OnceLock<Arc<FlusherStatistics>>,
+    door: OnceLock<Arc<DoorState>>,
+    log: OnceLock<Arc<LogStatistics>>,
 }
 
 impl Status {
@@ -55,6 +60,8 @@ impl Status {
             instance,
             started_ns: now_ns(),
             journal: OnceLock::new(),
+            door: OnceLock::new(),
+            log: OnceLock::new(),
         }
     }
 
@@ -88,6 +95,26 @@ impl Status {
     /// The journal's own counters, once it is open.
     pub fn journal(&self) -> Option<&FlusherStatistics> {
         self.journal.get().map(Arc::as_ref)
+    }
+
+    /// The door is open. Only the first call counts.
+    pub fn set_door(&self, state: Arc<DoorState>) {
+        let _ = self.door.set(state);
+    }
+
+    /// How the door does, once it is open.
+    pub fn door(&self) -> Option<&DoorState> {
+        self.door.get().map(Arc::as_ref)
+    }
+
+    /// The log has begun. Only the first call counts.
+    pub fn set_log(&self, statistics: Arc<LogStatistics>) {
+        let _ = self.log.set(statistics);
+    }
+
+    /// What became of the log's lines, where there is a log.
+    pub fn log(&self) -> Option<&LogStatistics> {
+        self.log.get().map(Arc::as_ref)
     }
 
     /// The instance's name.

@@ -4,14 +4,15 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use tollgate_gateway::door::Task;
 use tollgate_gateway::link::{FromHot, ToHot};
 use tollgate_protocol::client::SessionError;
 use tollgate_protocol::event::Durability;
-use tollgate_protocol::frame::{FRAME_BYTES_MAX, FrameKind};
-use tollgate_protocol::logon::{Credential, Goodbye, Secret, public_key};
+use tollgate_protocol::frame::{FRAME_BYTES_MAX, FrameKind, encode};
+use tollgate_protocol::logon::{Credential, Ephemeral, Goodbye, Hello, Secret, Transcript, public_key};
 use tollgate_protocol::mac::MacAlgorithm;
 use tollgate_protocol::reject::Code;
-use tollgate_protocol::text::Text;
+use tollgate_protocol::text::{KeyId, Text};
 
 use crate::support::*;
 
@@ -49,7 +50,6 @@ fn both_sides_have_the_same_keys_with_either_mac() {
 
         let body = Goodbye { code: Code::SessionShutdown, retry_after_ms: 7 };
         let mac = Some(&handover.macs.gateway_to_client);
-        let encode = tollgate_protocol::frame::encode;
         let length = encode(FrameKind::Goodbye, handover.sequence_out, &body, mac, &mut out).unwrap();
         handover.stream.0.set_nonblocking(false).unwrap();
         handover.stream.0.write_all(&out[..length]).unwrap();
@@ -134,44 +134,96 @@ fn an_unknown_key_gets_a_challenge_like_any_other() {
 }
 
 #[test]
-fn too_many_failures_block_the_address_for_a_while() {
-    let house = House::new(|settings| {
+fn a_right_proof_is_never_refused_for_what_others_did() {
+    let mut house = House::new(|settings| {
         settings.sessions.logon_failures_max = 3;
         settings.sessions.logon_block_seconds = 50;
+        settings.keys.push(key("kill-switch", 2, &hmac_credential(4)));
     });
-    // Connected before the block: he gets no further guess.
     let mut early = house.client();
     let (hello_sent, hello) = good().start(&[5; 64]);
     early.stream.write_all(&hello).unwrap();
     let challenge = early.frame().unwrap();
+    let wrong = |house: &House| {
+        let begin = Instant::now();
+        let answer = house.client().log_on(request("good", hmac_credential(2)));
+        let Err(SessionError::Ended(goodbye)) = answer else { panic!("no refusal") };
+        (goodbye.code, goodbye.retry_after_ms, begin.elapsed())
+    };
     for _ in 0..3 {
-        assert_eq!(code(house.client().log_on(request("good", hmac_credential(2)))), Code::LogonFailed);
+        assert_eq!(wrong(&house).0, Code::LogonFailed);
     }
-    let (refused, retry_after_ms) = house.client().refusal();
-    assert_eq!(refused, Code::LogonBlocked);
-    assert!((1..=50_000).contains(&retry_after_ms), "{retry_after_ms}");
-    let (_, proof) = hello_sent.challenged(&whole(&challenge)).ok().unwrap();
+    let (refused, retry_after_ms, waited) = wrong(&house);
+    assert_eq!((refused, retry_after_ms), (Code::LogonBlocked, 50_000));
+    assert!(waited >= Duration::from_millis(250), "{waited:?}");
+
+    // Another key, the same key, and a connection from before: all from the address of the wrong ones.
+    assert!(house.client().log_on(request("kill-switch", hmac_credential(4))).is_ok());
+    assert!(house.client().log_on(good()).is_ok());
+    let (proof_sent, proof) = hello_sent.challenged(&whole(&challenge)).ok().unwrap();
     early.stream.write_all(&proof).unwrap();
-    assert_eq!(early.refusal().0, Code::LogonBlocked);
+    assert!(proof_sent.welcomed(&whole(&early.frame().unwrap())).is_ok());
+    for _ in 0..3 {
+        house.session();
+    }
+    // A wrong proof of another key is answered late, and not held against that key.
+    let begin = Instant::now();
+    let other = house.client().log_on(request("kill-switch", hmac_credential(2)));
+    assert_eq!(code(other), Code::LogonFailed);
+    assert!(begin.elapsed() >= Duration::from_millis(250));
+    eventually("the count", || (house.metrics.door_blocked_addresses.get() == 1).then_some(()));
 }
 
 #[test]
-fn a_block_ends() {
-    let house = House::new(|settings| {
-        settings.sessions.logon_failures_max = 1;
-        settings.sessions.logon_block_seconds = 1;
-    });
-    let begin = Instant::now();
-    assert_eq!(code(house.client().log_on(request("good", hmac_credential(2)))), Code::LogonFailed);
-    eventually("the end of the block", || {
-        let mut client = house.client();
-        let (_, hello) = good().start(&[5; 64]);
-        // A blocked connection may be closed before the hello is out.
-        let _ = client.stream.write_all(&hello);
-        let frame = client.frame()?;
-        (whole(&frame).header.kind == FrameKind::Challenge).then_some(())
-    });
-    assert!(begin.elapsed() >= Duration::from_secs(1));
+fn an_hmac_key_with_an_ephemeral_one_is_refused() {
+    let house = House::new(|_| {});
+    let credential = hmac_credential(1);
+    let hello = Hello {
+        key_id: KeyId::new("good").unwrap(),
+        mac: MacAlgorithm::HmacSha256,
+        nonce: [7; 32],
+        ephemeral: Some(Ephemeral::new([9; 32]).public()),
+        resume_after: None,
+        software: Text::new("test 1.0").unwrap(),
+    };
+    let mut out = [0; FRAME_BYTES_MAX];
+    let length = encode(FrameKind::Hello, 1, &hello, None, &mut out).unwrap();
+    let hello_frame = out[..length].to_vec();
+    let mut client = house.client();
+    client.stream.write_all(&hello_frame).unwrap();
+    let challenge = client.frame().unwrap();
+    let proof = credential.prove(&Transcript::new(&hello_frame, &challenge)).unwrap();
+    let length = encode(FrameKind::Proof, 2, &proof, None, &mut out).unwrap();
+    client.stream.write_all(&out[..length]).unwrap();
+    assert_eq!(client.refusal(), (Code::LogonFailed, 0));
+    assert_eq!(house.metrics.door_logons.get(), 0);
+}
+
+/// What a session held, and what breaks when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("a defect, on purpose");
+    }
+}
+
+#[test]
+fn a_task_that_ends_by_a_defect_begins_again_and_is_counted() {
+    let mut house = House::new(|settings| settings.sessions.sessions_per_client_max = 1);
+    let session_id = house.client().log_on(good()).ok().unwrap().welcome.session_id;
+    house.session();
+    house.tell(FromHot::Ended { session_id, client: 1, code: None, is_lost: false, remains: Box::new(Bomb) });
+    let state = std::sync::Arc::clone(house.door.as_ref().unwrap().state());
+    eventually("the restart", || (state.restarts(Task::Listen) == 1).then_some(()));
+    let session_id = eventually("the place", || house.client().log_on(good()).ok()).welcome.session_id;
+    house.session();
+    house.tell(FromHot::Ended { session_id, client: 1, code: None, is_lost: false, remains: Box::new(()) });
+    eventually("the place", || house.client().log_on(good()).ok());
+    assert!(!state.is_over());
+    assert_eq!(Task::ALL.map(|task| state.restarts(task)), [0, 0, 0, 1]);
+    drop(house);
+    assert!(state.is_over());
 }
 
 #[test]
@@ -268,7 +320,8 @@ fn ten_thousand_half_open_connections_lock_nobody_out() {
             assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
             let session_id = house.session().session_id;
             assert!(house.metrics.door_waiting.get() <= 32);
-            let ended = FromHot::Ended { session_id, client: 1, code: None, remains: Box::new(()) };
+            let ended =
+                FromHot::Ended { session_id, client: 1, code: None, is_lost: false, remains: Box::new(()) };
             house.tell(ended);
         }
     }
@@ -302,6 +355,7 @@ fn sessions_are_limited_by_client_and_in_all_until_they_end() {
         session_id: first,
         client: 1,
         code: Some(Code::SessionHeartbeatMissed),
+        is_lost: false,
         remains: Box::new(()),
     };
     house.tell(ended);

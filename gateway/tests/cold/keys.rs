@@ -68,11 +68,58 @@ fn an_invalid_file_changes_nothing_and_is_counted() {
     eventually("the complaint", || (house.metrics.door_keys_errors.get() == 1).then_some(()));
     assert!(house.client().log_on(request("first", hmac_credential(1))).is_ok());
     house.session();
+    let state = std::sync::Arc::clone(house.door.as_ref().unwrap().state());
+    let (words, _) = state.keys_problem().unwrap();
+    assert!(words.contains(path.to_str().unwrap()) && words.contains("line 2"), "{words}");
 
     entries[0].id = KeyId::new("second").unwrap();
     keys::write(&path, &entries).unwrap();
     assert_eq!(ended_keys(&mut house, 1), ["first"]);
     assert!(house.client().log_on(request("second", hmac_credential(1))).is_ok());
+    assert!(state.keys_problem().is_none());
+}
+
+#[test]
+fn what_an_invalid_file_says_of_revoked_keys_counts() {
+    let (mut house, path, mut entries) = house(&["same", "revoked"]);
+    entries[1].revoked_at_ns = Some(1);
+    keys::write(&path, &entries).unwrap();
+    // In place, as an editor does it; the first reading may see either.
+    let text = std::fs::read_to_string(&path).unwrap() + "\n[[key]]\nid = 7\n";
+    std::fs::write(&path, text).unwrap();
+    assert_eq!(ended_keys(&mut house, 1), ["revoked"]);
+    eventually("the complaint", || (house.metrics.door_keys_errors.get() > 0).then_some(()));
+    let log_on = |name: &str| house.client().log_on(request(name, hmac_credential(1)));
+    assert_eq!(code(log_on("revoked")), Code::LogonFailed);
+    assert!(log_on("same").is_ok());
+}
+
+#[test]
+fn a_file_that_is_gone_or_open_to_others_is_said_and_the_keys_stay() {
+    use std::os::unix::fs::PermissionsExt;
+    let (mut house, path, entries) = house(&["same"]);
+    let state = std::sync::Arc::clone(house.door.as_ref().unwrap().state());
+    let told = |part: &str| {
+        eventually(part, || state.keys_problem().filter(|(words, _)| words.contains(part)));
+        assert!(house.client().log_on(request("same", hmac_credential(1))).is_ok());
+    };
+    std::fs::remove_file(&path).unwrap();
+    told("it is gone");
+    keys::write(&path, &entries).unwrap();
+    eventually("the recovery", || state.keys_problem().is_none().then_some(()));
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    told("chmod 600 it");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let folder = path.parent().unwrap();
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777)).unwrap();
+    house.door.as_ref().unwrap().read_keys();
+    told("chmod go-w that folder");
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+    house.door.as_ref().unwrap().read_keys();
+    eventually("the recovery", || state.keys_problem().is_none().then_some(()));
+    for _ in 0..3 {
+        house.session();
+    }
 }
 
 #[test]

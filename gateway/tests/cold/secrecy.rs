@@ -74,7 +74,7 @@ fn logs_name_clients_and_keys_and_no_secrets() {
     log.wait_for("x\\nERROR all is lost");
 
     std::fs::write(&path, format!("[[key]]\nid = 1\nsecret = \"{hex}zz\"\n")).unwrap();
-    log.wait_for("the keys file is not valid");
+    log.wait_for("the keys file cannot be used");
     let text = log.text();
     assert!(!text.contains(&hex) && !text.contains("swordfish"), "{text}");
     assert!(!text.contains("5a5a5a5a") && !text.contains("90, 90, 90"), "{text}");

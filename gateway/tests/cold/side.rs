@@ -379,7 +379,7 @@ fn several_requests_may_share_a_connection() {
     let mut stream = TcpStream::connect(house.address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     for _ in 0..20 {
-        stream.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        stream.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
         let mut received = Vec::new();
         while !received.ends_with(b"\r\n\r\nok\n") {
             let mut byte = [0];
@@ -413,4 +413,51 @@ fn an_address_in_use_is_named() {
     let status = Arc::new(Status::new(settings.gateway.instance));
     let error = Side::start(settings.into(), Arc::clone(&house.metrics), status).err().unwrap();
     assert!(error.to_string().contains(&house.address.to_string()), "{error}");
+}
+
+#[test]
+fn who_asks_for_another_name_is_refused_with_words() {
+    let house = House::running();
+    let asked = |lines: &str| {
+        let mut stream = TcpStream::connect(house.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET /metrics HTTP/1.1\r\n{lines}connection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    };
+    let refused = asked("host: evil.example:9091\r\n");
+    assert!(refused.starts_with("HTTP/1.1 421 "), "{refused}");
+    assert!(refused.contains("\"evil.example:9091\" is no name of this side port"), "{refused}");
+    assert!(refused.contains("side.hosts") && !refused.contains("tollgate_build_info"), "{refused}");
+    assert!(asked("host: localhost\r\nhost: evil.example\r\n").starts_with("HTTP/1.1 4"));
+    assert!(asked(&format!("host: {}\r\n", house.address)).starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn the_door_and_its_keys_are_in_readiness_and_metrics() {
+    let side = House::running();
+    let mut path = std::path::PathBuf::new();
+    let door = crate::support::House::new(|settings| {
+        path.clone_from(&settings.gateway.keys_file);
+        tollgate_config::keys::write(&path, &[]).unwrap();
+        settings.keys.clear();
+    });
+    let state = Arc::clone(door.door.as_ref().unwrap().state());
+    side.status.set_door(Arc::clone(&state));
+    let verbose = side.get("/readyz?verbose").body;
+    assert!(verbose.contains("[+]door ok\n[+]keys ok\n"), "{verbose}");
+    assert_eq!(side.sample("tollgate_door_keys_unread_seconds"), "0");
+
+    std::fs::remove_file(&path).unwrap();
+    eventually("the problem", || state.keys_problem().filter(|(words, _)| words.contains("it is gone")));
+    let (status, body) = side.ready();
+    assert_eq!(status, 503);
+    assert!(body.contains("[-]keys failed: not read for") && body.contains("it is gone"), "{body}");
+
+    drop(door);
+    let (status, body) = side.ready();
+    assert_eq!(status, 503);
+    assert!(body.contains("[-]door failed: its thread has ended"), "{body}");
+    eventually("the metric", || (side.sample("tollgate_door_up") == "0").then_some(()));
 }

@@ -365,6 +365,8 @@ fn lost_connections_cancel_orders_where_the_client_wants_it() {
         }
         client.goodbye().unwrap();
     }
+    let missed = Code::ALL.iter().position(|code| *code == Code::SessionHeartbeatMissed).unwrap();
+    assert_eq!((metrics.sessions_lost.get(), metrics.sessions_ended[missed].get()), (2, 0));
 }
 
 #[test]

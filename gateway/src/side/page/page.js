@@ -210,7 +210,7 @@ function showJournal(metrics, now) {
       bytes(value(metrics, "tollgate_journal_free_bytes"))],
     ["syncs", syncs > 0 ? `${number(syncs)}, ${time(spent / syncs)} each` : number(syncs)],
     ["connections not logged on", number(value(metrics, "tollgate_door_waiting"))],
-    ["addresses blocked", number(value(metrics, "tollgate_door_blocked_addresses"))],
+    ["addresses answered late", number(value(metrics, "tollgate_door_blocked_addresses"))],
     ["resident memory", bytes(value(metrics, "process_resident_memory_bytes"))],
     ["open files", number(value(metrics, "process_open_fds"))],
     ["processor time", `${number(value(metrics, "process_cpu_seconds_total"))} s`],
