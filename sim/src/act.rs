@@ -104,7 +104,8 @@ impl Sim {
             Move::Price => self.move_price(random),
             Move::VenueBreak => {
                 let venue = random.below(self.links.len() as u64) as usize;
-                let long = random.below(3_000_000_000);
+                let most = if random.percent(20) { 3_000_000_000 } else { 60_000_000 };
+                let long = random.below(most);
                 note!(self, "venue {venue} is gone for {} ms", long / 1_000_000);
                 self.links[venue].break_for(long, random);
             }
@@ -198,7 +199,9 @@ impl Sim {
         let sent = &self.clients[client].sent;
         let recent = if random.percent(80) { sent.len().saturating_sub(10) } else { 0 };
         let Some(mut command) = random.pick(&sent[recent..]).map(|sent| sent.command) else { return };
-        if is_changed {
+        if is_changed && random.percent(40) {
+            command.command_id = self.clients[client].fresh_id();
+        } else if is_changed {
             let (account, action) = self.new_order(client, random);
             (command.account, command.action) = (account, action);
         }

@@ -1,6 +1,7 @@
 //! What is checked while a run goes on.
 
 use tollgate_contract::venue::VenueOrder;
+use tollgate_core::recovery::RecoveryError;
 use tollgate_core::record::{Effect, Origin, Record};
 use tollgate_journal::Durability;
 use tollgate_protocol::answer::OrderStatus;
@@ -25,6 +26,9 @@ impl Sim {
             let before = self.status_before(sequence, stored.kind, &stored.payload);
             let record = match self.shadow.recovery.take(&stored.view()) {
                 Ok(record) => record,
+                Err(error @ RecoveryError::DigestDiffers { .. }) => {
+                    return self.fail(Kind::StateDiffers, &error.to_string());
+                }
                 Err(error) => return self.fail(Kind::RecoveryFailed, &error.to_string()),
             };
             self.shadow.taken += 1;

@@ -105,7 +105,7 @@ impl Sim {
         let time_in_force = random.pick(&TIMES_IN_FORCE).copied().unwrap_or(TimeInForce::GoodTillCancel);
         let has_price = matches!(order_type, OrderType::Limit | OrderType::StopLimit);
         let has_stop = matches!(order_type, OrderType::Stop | OrderType::StopLimit);
-        let steps = if random.percent(5) { random.between(0, 2_000) } else { random.between(2, 40) };
+        let steps = if random.percent(5) { random.between(0, 2_000) } else { random.between(1, 40) };
         let mut order = NewOrder {
             symbol: self.symbol(instrument),
             side: if random.percent(50) { Side::Buy } else { Side::Sell },
@@ -146,13 +146,13 @@ impl Sim {
     /// One of the client's orders, mostly.
     pub(crate) fn target(&self, client: usize, random: &mut Random) -> Target {
         let of = if random.percent(10) { random.below(self.clients.len() as u64) as usize } else { client };
-        let open: Vec<OrderId> =
-            self.clients[of].orders.iter().filter(|(_, is_final)| !**is_final).map(|(id, _)| *id).collect();
-        let recent = open.len().saturating_sub(8);
-        if random.percent(60)
-            && let Some(order_id) = random.pick(&open[recent..])
+        let orders = &self.shadow.recovery.state.orders;
+        let open = orders.open_slots().iter().map(|slot| orders.get(*slot));
+        let open: Vec<_> = open.filter(|order| usize::from(order.client) == of).collect();
+        if random.percent(75)
+            && let Some(order) = random.pick(&open)
         {
-            return Target::Order(*order_id);
+            return if random.percent(60) { Target::Order(order.order_id) } else { Target::Command(order.command_id) };
         }
         let sent = &self.clients[of].sent;
         let recent = sent.len().saturating_sub(12);

@@ -29,9 +29,7 @@ impl Sim {
         self.next_session += 1;
         note!(self, "client {client} logs on: session {session_id}, from event {next_event}");
         let pipe = SharedPipe::new();
-        if random.percent(20) {
-            pipe.lock().room_bytes = 600;
-        }
+        pipe.lock().room_bytes = if random.percent(20) { 600 } else { 8_192 };
         let mut home = Box::new(Handover {
             stream: SimSocket(pipe.clone()),
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),

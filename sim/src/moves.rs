@@ -26,11 +26,11 @@ macro_rules! moves {
 
 moves! {
     /// A client places an order.
-    New = 60, "new";
+    New = 80, "new";
     /// A client cancels one of its orders, or another's.
     Cancel = 14, "cancel";
     /// A client changes an order.
-    Replace = 16, "replace";
+    Replace = 24, "replace";
     /// A client closes a position.
     Close = 6, "close";
     /// A client cancels all of an account or symbol.
@@ -82,21 +82,21 @@ moves! {
     /// A venue's connection breaks, or comes back.
     VenueBreak = 5, "venue-break";
     /// The process is killed.
-    Crash = 2, "crash";
+    Crash = 1, "crash";
     /// The process is killed at a record.
-    CrashAtRecord = 4, "crash-at-record";
+    CrashAtRecord = 3, "crash-at-record";
     /// The power fails.
-    PowerCut = 2, "power-cut";
+    PowerCut = 1, "power-cut";
     /// The process is told to stop.
     Stop = 1, "stop";
     /// The disk is full.
-    DiskFull = 2, "disk-full";
+    DiskFull = 1, "disk-full";
     /// Syncs hang.
     DiskHang = 2, "disk-hang";
     /// A sync fails.
     DiskFail = 1, "disk-fail";
     /// The disk is well again.
-    DiskHeal = 5, "disk-heal";
+    DiskHeal = 10, "disk-heal";
     /// The operator asks for the state's digest.
     Digest = 3, "digest";
     /// A key is revoked.

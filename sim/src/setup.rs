@@ -118,6 +118,9 @@ impl Setup {
         if random.percent(15) {
             settings.capacity.open_orders_max = 16;
         }
+        if random.percent(30) {
+            (settings.capacity.lane_messages, settings.capacity.lane_reserved) = (24, 8);
+        }
         if hazards.has(Hazard::SmallWindow) {
             settings.dedupe.window_commands = 32;
         }

@@ -301,7 +301,7 @@ impl Link {
             self.sequence += 1;
             self.waiting.insert((self.now_ns + random.below(1_000_000_000), self.sequence), (*report, true));
         }
-        self.down_until_ns = Some(self.now_ns + random.below(200_000_000));
+        self.down_until_ns = Some(self.now_ns + random.below(20_000_000));
     }
 
     fn lose(&mut self, random: &mut Random, is_told: bool) {
