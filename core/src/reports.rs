@@ -88,8 +88,21 @@ fn order<W: World>(
 fn news<W: World>(core: &Core<W>, before: &Order, body: &ReportBody) -> Option<ReportKind> {
     let instrument = instrument_of(core, before);
     let open = !before.status.is_final();
-    let waits = matches!(before.status, OrderStatus::Sent | OrderStatus::Unknown);
+    let waits = before.status == OrderStatus::Sent;
+    // What left the order unknown may have taken fills with it, and no state tells them: the answer to the question does,
+    // and says after them how the order stands.
+    let is_asked = before.status == OrderStatus::Unknown;
     match *body {
+        ReportBody::Accepted { .. }
+        | ReportBody::Cancelled
+        | ReportBody::Expired
+        | ReportBody::CancelRejected { .. }
+        | ReportBody::Replaced { .. }
+        | ReportBody::ReplaceRejected { .. }
+            if is_asked =>
+        {
+            None
+        }
         ReportBody::Accepted { venue_order_id } => {
             (open && (waits || before.venue_order_id == 0)).then_some(ReportKind::Accepted { venue_order_id })
         }

@@ -148,8 +148,8 @@ pub struct Client {
     next_command: u128,
     /// Every event that it was told, by number.
     pub events: BTreeMap<u64, Event>,
-    /// The orders that it was told of, with whether they are final.
-    pub orders: BTreeMap<OrderId, bool>,
+    /// The orders that it was told of, with the event that ended each; 0 while there is none.
+    pub orders: BTreeMap<OrderId, u64>,
     /// The first outcome of each command.
     outcomes: BTreeMap<CommandId, u64>,
     /// Rows of answers that are not whole yet.
@@ -278,10 +278,12 @@ impl Client {
 
     fn order(&mut self, event: &Event, hazards: Hazards) -> Result<(), Fault> {
         let EventBody::Report(report) = &event.body else { return Ok(()) };
-        let is_final = self.orders.entry(report.order_id).or_insert(false);
-        if *is_final && !matches!(report.kind, ReportKind::Filled(_)) {
+        let ended = self.orders.entry(report.order_id).or_insert(0);
+        // Events of before may come later, when a client asks for them again.
+        let is_over = *ended != 0 && event.event_sequence > *ended;
+        if is_over && !matches!(report.kind, ReportKind::Filled(_)) {
             let words = format!(
-                "client {}: order {} was final, and then {} came, event {}",
+                "client {}: order {} was over, and then {} came, event {}",
                 self.index,
                 report.order_id.0,
                 report.kind.name(),
@@ -289,10 +291,11 @@ impl Client {
             );
             return Err(Fault { kind: Kind::FinalChanged, words });
         }
-        *is_final |=
+        let ends =
             matches!(report.kind, ReportKind::Rejected { .. } | ReportKind::Cancelled | ReportKind::Expired);
-        if hazards.has(Hazard::FinalAgain) {
-            *is_final |= report.open_quantity.to_attos() == Some(0);
+        let is_filled = hazards.has(Hazard::FinalAgain) && report.open_quantity.to_attos() == Some(0);
+        if ends || is_filled {
+            *ended = event.event_sequence;
         }
         Ok(())
     }

@@ -437,7 +437,7 @@ impl Sim {
     /// Up to which record clients may have been told.
     fn told_up_to(&self) -> u64 {
         let disk = self.disk.lock();
-        if disk.has_failed { u64::MAX } else { disk.durable() }
+        if disk.has_failed || disk.durability != Durability::Disk { u64::MAX } else { disk.synced }
     }
 
     /// The process is told to stop, and does.
