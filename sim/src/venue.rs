@@ -172,6 +172,7 @@ impl Link {
         let mut out = Vec::new();
         self.model.tick(self.now_ns, &mut out);
         self.say(out, random);
+        // What is due by now keeps its order: the requests that come first are heard first.
         while self.inbound.front().is_some_and(|(due_ns, _)| *due_ns <= self.now_ns) {
             if let Some((_, request)) = self.inbound.pop_front() {
                 self.arrive(request, random);
@@ -272,10 +273,6 @@ impl Link {
         let VenueReport::Order { order_id, .. } = report else { return };
         let due_ns = self.last_due_ns.get(&order_id).map_or(due_ns, |last_ns| due_ns.max(*last_ns));
         self.last_due_ns.insert(order_id, due_ns);
-        if due_ns <= self.now_ns && self.is_up() {
-            self.outgoing.push_back(report);
-            return;
-        }
         self.sequence += 1;
         self.waiting.insert((due_ns, self.sequence), (report, survives));
     }
