@@ -41,39 +41,16 @@ impl Sim {
     fn act(&mut self, action: Move, random: &mut Random) -> Outcome {
         let client = self.any_client(action, random);
         match action {
-            Move::New => {
-                let (account, action) = self.new_order(client, random);
-                self.say(client, account, action, random);
-            }
-            Move::Cancel => {
-                let target = self.target(client, random);
-                self.say(client, AccountName::EMPTY, Action::Cancel(target), random);
-            }
-            Move::Replace => {
-                let action = self.change(client, random);
-                self.say(client, AccountName::EMPTY, action, random);
-            }
-            Move::Close => {
-                let (account, action) = self.close(client, random);
-                self.say(client, account, action, random);
-            }
-            Move::CancelAll | Move::CloseAll => {
-                let account = self.any_account(client, random);
-                let scope = self.any_scope(&account, random);
-                let cancels = action == Move::CancelAll;
-                let action = if cancels { Action::CancelAll(scope) } else { Action::CloseAll(scope) };
-                self.say(client, account, action, random);
-            }
-            Move::Halt => {
-                let action = self.halt(client, random);
-                self.say(client, AccountName::EMPTY, action, random);
-            }
-            Move::Resume => {
-                let action = self.resume(client, random);
-                self.say(client, AccountName::EMPTY, action, random);
-            }
-            Move::Query => {
-                let (account, action) = self.query(client, random);
+            Move::New
+            | Move::Cancel
+            | Move::Replace
+            | Move::Close
+            | Move::CancelAll
+            | Move::CloseAll
+            | Move::Halt
+            | Move::Resume
+            | Move::Query => {
+                let (account, action) = self.thought(action, client, random);
                 self.say(client, account, action, random);
             }
             Move::Heartbeat => self.say(client, AccountName::EMPTY, Action::Heartbeat, random),
@@ -112,6 +89,26 @@ impl Sim {
             _ => return self.machine(action, random),
         }
         Ok(())
+    }
+
+    /// The command that a move means.
+    fn thought(&self, action: Move, client: usize, random: &mut Random) -> (AccountName, Action) {
+        let anywhere = |action| (AccountName::EMPTY, action);
+        match action {
+            Move::New => self.new_order(client, random),
+            Move::Cancel => anywhere(Action::Cancel(self.target(client, random))),
+            Move::Replace => anywhere(self.change(client, random)),
+            Move::Close => self.close(client, random),
+            Move::Halt => anywhere(self.halt(client, random)),
+            Move::Resume => anywhere(self.resume(client, random)),
+            Move::Query => self.query(client, random),
+            _ => {
+                let account = self.any_account(client, random);
+                let scope = self.any_scope(&account, random);
+                let cancels = action == Move::CancelAll;
+                (account, if cancels { Action::CancelAll(scope) } else { Action::CloseAll(scope) })
+            }
+        }
     }
 
     /// What happens to the machine: clocks, process, disk.

@@ -1,8 +1,8 @@
 //! What is checked while a run goes on.
 
 use tollgate_contract::venue::VenueOrder;
-use tollgate_core::recovery::RecoveryError;
 use tollgate_core::record::{Effect, Origin, Record};
+use tollgate_core::recovery::RecoveryError;
 use tollgate_journal::Durability;
 use tollgate_protocol::answer::OrderStatus;
 use tollgate_protocol::command::Action;
@@ -71,7 +71,9 @@ impl Sim {
     /// One outcome for one command.
     fn note_command(&mut self, sequence: u64, record: &Record) -> Outcome {
         let (client, command, reject) = match record {
-            Record::Intent(intent) if intent.origin == Origin::Client => (intent.client, &intent.command, None),
+            Record::Intent(intent) if intent.origin == Origin::Client => {
+                (intent.client, &intent.command, None)
+            }
             Record::Refusal(refusal) => (refusal.client, &refusal.command, Some(refusal.reject)),
             _ => return Ok(()),
         };
@@ -113,7 +115,8 @@ impl Sim {
             return self.fail(Kind::LeftEarly, &words);
         };
         if known.terms.venue_order(order_id) != *order {
-            let words = format!("order {} left as {order:?}, and the journal has {:?}", order_id.0, known.terms);
+            let words =
+                format!("order {} left as {order:?}, and the journal has {:?}", order_id.0, known.terms);
             return self.fail(Kind::LeftEarly, &words);
         }
         let disk = self.disk.lock();
@@ -174,7 +177,8 @@ pub(crate) fn told(client: usize, event: &Event, events: &[(u64, Event)], gate: 
         return Err(Fault { kind: Kind::EventsBroken, words });
     }
     if *sequence > gate {
-        let words = format!("client {client} was told event {number} before record {sequence} was on the disk");
+        let words =
+            format!("client {client} was told event {number} before record {sequence} was on the disk");
         return Err(Fault { kind: Kind::LeftEarly, words });
     }
     Ok(())

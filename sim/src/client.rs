@@ -38,7 +38,8 @@ pub struct Session {
 
 /// The keys of a session: both ends work them out alike.
 pub fn session_keys(session_id: u64) -> SessionMacs {
-    let algorithm = if session_id.is_multiple_of(4) { MacAlgorithm::HmacSha256 } else { MacAlgorithm::Blake3 };
+    let algorithm =
+        if session_id.is_multiple_of(4) { MacAlgorithm::HmacSha256 } else { MacAlgorithm::Blake3 };
     let mut random = Random::new(session_id);
     let mut key = || {
         let mut key = [0; 32];
@@ -90,8 +91,8 @@ impl Session {
     pub fn frame(&self, command: &Command, is_forged: bool) -> Vec<u8> {
         let mut out = vec![0; FRAME_BYTES_MAX];
         let mac = if is_forged { &self.macs.gateway_to_client } else { &self.macs.client_to_gateway };
-        let length =
-            frame::encode(FrameKind::Command, self.sequence_out, command, Some(mac), &mut out).unwrap_or_default();
+        let length = frame::encode(FrameKind::Command, self.sequence_out, command, Some(mac), &mut out)
+            .unwrap_or_default();
         out.truncate(length);
         out
     }

@@ -1,8 +1,8 @@
 //! The commands that clients think of: mostly sensible ones, at times not.
 
 use tollgate_protocol::command::{
-    Action, Close, Command, Halt, HaltScope, NewOrder, OrderType, Query, Replace, Resume, Scope, Side, Target,
-    TimeInForce, TradingState,
+    Action, Close, Command, Halt, HaltScope, NewOrder, OrderType, Query, Replace, Resume, Scope, Side,
+    Target, TimeInForce, TradingState,
 };
 use tollgate_protocol::decimal::Decimal;
 use tollgate_protocol::identity::OrderId;
@@ -37,7 +37,13 @@ const ORDER_TYPES: [OrderType; 10] = [
 
 impl Sim {
     /// A command of a client with a fresh id.
-    pub(crate) fn command(&mut self, client: usize, account: AccountName, action: Action, random: &mut Random) -> Command {
+    pub(crate) fn command(
+        &mut self,
+        client: usize,
+        account: AccountName,
+        action: Action,
+        random: &mut Random,
+    ) -> Command {
         let now_ns = self.clock.wall_ns();
         let created_at_ns = match random.below(30) {
             0 => now_ns + random.below(3_000_000_000),
@@ -152,7 +158,11 @@ impl Sim {
         if random.percent(75)
             && let Some(order) = random.pick(&open)
         {
-            return if random.percent(60) { Target::Order(order.order_id) } else { Target::Command(order.command_id) };
+            return if random.percent(60) {
+                Target::Order(order.order_id)
+            } else {
+                Target::Command(order.command_id)
+            };
         }
         let sent = &self.clients[of].sent;
         let recent = sent.len().saturating_sub(12);
@@ -175,13 +185,13 @@ impl Sim {
             (terms.instrument.0, terms.quantity_steps, terms.price_ticks != 0)
         });
         let quantity = random.percent(60).then(|| {
-            let steps = if random.percent(50) { random.between(1, total.max(1)) } else { random.between(2, 50) };
+            let steps =
+                if random.percent(50) { random.between(1, total.max(1)) } else { random.between(2, 50) };
             self.quantity(instrument, steps)
         });
         let price = (has_price ^ random.percent(5) && random.percent(70))
             .then(|| self.price(instrument, self.near(instrument, random)));
-        let stop_price =
-            random.percent(8).then(|| self.price(instrument, self.near(instrument, random)));
+        let stop_price = random.percent(8).then(|| self.price(instrument, self.near(instrument, random)));
         Action::Replace(Replace { target, quantity, price, stop_price })
     }
 
@@ -209,7 +219,8 @@ impl Sim {
 
     /// A halt.
     pub(crate) fn halt(&self, client: usize, random: &mut Random) -> Action {
-        let states = [TradingState::Halted, TradingState::Reducing, TradingState::Halted, TradingState::Active];
+        let states =
+            [TradingState::Halted, TradingState::Reducing, TradingState::Halted, TradingState::Active];
         Action::Halt(Halt {
             scope: self.any_halt_scope(client, random),
             state: random.pick(&states).copied().unwrap_or(TradingState::Halted),

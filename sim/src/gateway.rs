@@ -90,8 +90,7 @@ impl Gateway {
         let world = SimWorld { clock: clock.clone(), disk: disk.clone(), watched: watched.clone() };
         let stop = Arc::new(AtomicBool::new(false));
         let state = recovery.state;
-        let parts =
-            HotParts { state, journal, venues: parts, from_cold, to_cold, world, metrics, stop };
+        let parts = HotParts { state, journal, venues: parts, from_cold, to_cold, world, metrics, stop };
         let hot = Hot::new(settings, parts);
         Ok((Self { hot, to_hot, from_hot, requests, reports, watched }, digest))
     }
@@ -112,6 +111,9 @@ impl Gateway {
     /// The last turn of the hot path; gives its state, and what it had put into the lanes.
     pub fn end(mut self) -> (State, Vec<Vec<VenueRequest>>) {
         let state = self.hot.end();
-        (state, self.requests.iter_mut().map(|lane| std::iter::from_fn(|| lane.receive()).collect()).collect())
+        (
+            state,
+            self.requests.iter_mut().map(|lane| std::iter::from_fn(|| lane.receive()).collect()).collect(),
+        )
     }
 }

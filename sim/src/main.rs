@@ -12,7 +12,8 @@ use tollgate_sim::moves::Step;
 use tollgate_sim::run::{self, Options};
 use tollgate_sim::setup::{Hazard, Hazards};
 
-const ABOUT: &str = "Simulates the Tollgate gateway: one seed, one thread, every way to lose or double an order";
+const ABOUT: &str =
+    "Simulates the Tollgate gateway: one seed, one thread, every way to lose or double an order";
 
 const MANUAL: &str = "\
 Every seed is one life of a gateway: the real hot path, its recovery and its replay, with clients that sign real frames, two
@@ -63,7 +64,9 @@ struct Arguments {
 fn hazard(name: &str) -> Result<Hazard, String> {
     let found = Hazard::ALL.iter().find(|(_, known)| *known == name);
     let names: Vec<&str> = Hazard::ALL.iter().map(|(_, name)| *name).collect();
-    found.map(|(hazard, _)| *hazard).ok_or_else(|| format!("no such hazard; give one of: {}", names.join(", ")))
+    found
+        .map(|(hazard, _)| *hazard)
+        .ok_or_else(|| format!("no such hazard; give one of: {}", names.join(", ")))
 }
 
 fn first_seed(text: &str) -> Result<u64, String> {

@@ -125,9 +125,7 @@ pub fn plan(seed: u64) -> Vec<Step> {
         .collect();
     let weights = if weights.iter().sum::<u64>() == 0 { Move::WEIGHTS.to_vec() } else { weights };
     let length = 40 + random.below(160);
-    (0..length)
-        .map(|_| Step { action: Move::ALL[random.weighted(&weights)], noise: random.bits() })
-        .collect()
+    (0..length).map(|_| Step { action: Move::ALL[random.weighted(&weights)], noise: random.bits() }).collect()
 }
 
 /// The steps that some bytes mean: for a fuzzer. The first eight are the seed of everything else.

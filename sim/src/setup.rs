@@ -124,7 +124,8 @@ impl Setup {
         if hazards.has(Hazard::SmallWindow) {
             settings.dedupe.window_commands = 32;
         }
-        let rough = |random: &mut Random, most: u64| if random.percent(50) { random.below(most + 1) } else { 0 };
+        let rough =
+            |random: &mut Random, most: u64| if random.percent(50) { random.below(most + 1) } else { 0 };
         Ok(Self {
             roughness: Roughness {
                 lost_replies: rough(&mut random, 15),
@@ -145,8 +146,10 @@ impl Setup {
 
 /// What a client's key may do: mostly everything that is its client's, at times less.
 pub fn grant(setup: &Setup, client: u16, random: &mut Random) -> Grant {
-    let accounts =
-        setup.settings.clients[usize::from(client)].accounts.iter().fold(0, |set, account| set | 1 << account);
+    let accounts = setup.settings.clients[usize::from(client)]
+        .accounts
+        .iter()
+        .fold(0, |set, account| set | 1 << account);
     let mut grant = Grant {
         key_id: KeyId::truncated(["alpha", "beta", "gamma", "delta", "operator"][usize::from(client)]),
         trade: true,

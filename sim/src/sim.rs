@@ -85,7 +85,7 @@ macro_rules! note {
     ($sim:expr, $($words:tt)+) => {
         if $sim.trace.is_some() {
             let line = format!($($words)+);
-            $sim.write_down(line);
+            $sim.write_down(&line);
         }
     };
 }
@@ -144,7 +144,7 @@ impl Sim {
         Ok(())
     }
 
-    pub(crate) fn write_down(&mut self, line: String) {
+    pub(crate) fn write_down(&mut self, line: &str) {
         let (wall, monotonic) = (self.clock.wall_ns(), self.clock.monotonic_ns());
         let ahead = wall as i128 - i128::from(crate::world::START_NS) - i128::from(monotonic);
         let clock = if ahead == 0 { String::new() } else { format!(" (wall {:+} ms)", ahead / 1_000_000) };
@@ -165,7 +165,8 @@ impl Sim {
 
     /// A price goes to its venue.
     pub(crate) fn send_quote(&mut self, instrument: u16, random: &mut Random) {
-        let (venue, quote, now_ns) = (self.venue_of(instrument), self.quote_of(instrument), self.clock.wall_ns());
+        let (venue, quote, now_ns) =
+            (self.venue_of(instrument), self.quote_of(instrument), self.clock.wall_ns());
         self.links[venue].quote(now_ns, quote, random);
     }
 
@@ -183,13 +184,16 @@ impl Sim {
             Ok(Ok((mut gateway, digest))) => {
                 let known = self.shadow.recovery.state.digest();
                 if digest != known {
-                    return self.fail(Kind::StateDiffers, "recovery gives another state than the records did one by one");
+                    return self.fail(
+                        Kind::StateDiffers,
+                        "recovery gives another state than the records did one by one",
+                    );
                 }
                 let begun = catch_unwind(AssertUnwindSafe(|| gateway.hot.begin()));
                 self.gateway = Some(gateway);
                 match begun {
                     Ok(()) => self.scan(),
-                    Err(thrown) => self.thrown(thrown),
+                    Err(thrown) => self.thrown(&*thrown),
                 }
             }
             Ok(Err(StartFailure::JournalFull)) => {
@@ -197,7 +201,7 @@ impl Sim {
                 self.scan()
             }
             Ok(Err(StartFailure::Recovery(words))) => self.fail(Kind::RecoveryFailed, &words),
-            Err(thrown) => self.thrown(thrown),
+            Err(thrown) => self.thrown(&*thrown),
         }
     }
 
@@ -206,7 +210,7 @@ impl Sim {
     }
 
     /// Something was thrown: the end of the process that was asked for, or a panic.
-    pub(crate) fn thrown(&mut self, thrown: Box<dyn std::any::Any + Send>) -> Outcome {
+    pub(crate) fn thrown(&mut self, thrown: &(dyn std::any::Any + Send)) -> Outcome {
         if thrown.is::<ProcessEnds>() {
             let point = self.disk.lock().crashed_at.take();
             if let Some((kind, is_written)) = point {
@@ -240,7 +244,9 @@ impl Sim {
         let lost_tail = self.setup.hazards.has(Hazard::LostTail);
         let kept = match disk.durability {
             Durability::None => 0,
-            Durability::Disk if power_fails && !disk.has_failed => disk.synced + random.below(last - disk.synced + 1),
+            Durability::Disk if power_fails && !disk.has_failed => {
+                disk.synced + random.below(last - disk.synced + 1)
+            }
             Durability::Process if power_fails && lost_tail => last - random.below(last.min(30) + 1),
             _ => last,
         };
@@ -249,7 +255,11 @@ impl Sim {
         disk.synced = kept;
         (disk.crash, disk.has_failed, disk.is_hung) = (None, false, false);
         drop(disk);
-        note!(self, "the process is gone{}; {kept} of {last} records are left", if power_fails { ", the power too" } else { "" });
+        note!(
+            self,
+            "the process is gone{}; {kept} of {last} records are left",
+            if power_fails { ", the power too" } else { "" }
+        );
         for (venue, lane) in lanes.into_iter().flatten().enumerate() {
             self.links[venue].orphan(lane, random);
         }
@@ -310,7 +320,7 @@ impl Sim {
             let turned = catch_unwind(AssertUnwindSafe(|| gateway.hot.turn()));
             if let Err(thrown) = turned {
                 self.scan()?;
-                return self.thrown(thrown);
+                return self.thrown(&*thrown);
             }
             if gateway.hot.is_stopping() {
                 return self.stop(random);
@@ -324,7 +334,8 @@ impl Sim {
         if random.percent(self.setup.syncs) {
             let mut disk = self.disk.lock();
             let last = disk.last();
-            let upto = if random.percent(20) { disk.synced + random.below(last - disk.synced + 1) } else { last };
+            let upto =
+                if random.percent(20) { disk.synced + random.below(last - disk.synced + 1) } else { last };
             disk.sync(upto);
         }
         Ok(())
@@ -429,7 +440,7 @@ impl Sim {
             }
         });
         for line in lines {
-            self.write_down(line);
+            self.write_down(&line);
         }
         read
     }
@@ -451,7 +462,7 @@ impl Sim {
         self.scan()?;
         let (state, lanes) = match ended {
             Ok(ended) => ended,
-            Err(thrown) => return self.thrown(thrown),
+            Err(thrown) => return self.thrown(&*thrown),
         };
         if state.digest() != self.shadow.recovery.state.digest() {
             return self.fail(Kind::StateDiffers, "the state at the end is not what its records give");
@@ -464,7 +475,10 @@ impl Sim {
             }
             self.links[venue].orphan(lane, random);
         }
-        self.clients.iter_mut().flat_map(|client| &mut client.sessions).for_each(|session| session.is_slow = false);
+        self.clients
+            .iter_mut()
+            .flat_map(|client| &mut client.sessions)
+            .for_each(|session| session.is_slow = false);
         self.read_clients()?;
         self.crash(false, random)
     }

@@ -44,7 +44,8 @@ impl Paper {
             faults: Faults { reject_per_million: setup.venue_refusals_per_million, ..Faults::default() },
             ..PaperSettings::default()
         };
-        let engine = Engine::new(settings, instruments(&setup.settings)).map_err(|error| error.to_string())?;
+        let engine =
+            Engine::new(settings, instruments(&setup.settings)).map_err(|error| error.to_string())?;
         Ok(Self(engine))
     }
 }
@@ -233,11 +234,10 @@ impl Link {
     fn say(&mut self, reports: Vec<VenueReport>, random: &mut Random) {
         for report in reports {
             match report {
-                VenueReport::Connected | VenueReport::Disconnected { .. } => {}
                 VenueReport::Quote(_) if self.is_up() => self.outgoing.push_back(report),
-                VenueReport::Quote(_) => {}
                 VenueReport::Order { body, .. } if self.is_up() => self.send(report, &body, random),
-                VenueReport::Order { .. } => {}
+                // The connection is the link's.
+                _ => {}
             }
         }
     }
@@ -324,7 +324,8 @@ impl Link {
         self.model.request(self.now_ns, VenueRequest::Query(order_id), &mut out);
         out.into_iter().find_map(|report| match report {
             VenueReport::Order {
-                body: ReportBody::Status { quantity_steps, filled_steps, state, .. }, ..
+                body: ReportBody::Status { quantity_steps, filled_steps, state, .. },
+                ..
             } => Some(Standing { quantity_steps, filled_steps, state }),
             _ => None,
         })

@@ -9,7 +9,8 @@ use tollgate_sim::setup::{Hazard, Hazards};
 #[test]
 fn a_seed_is_the_same_run_twice() {
     for seed in 1..=20 {
-        let [first, second] = [false, true].map(|traces| run::run(seed, Options { traces, ..Options::default() }));
+        let [first, second] =
+            [false, true].map(|traces| run::run(seed, Options { traces, ..Options::default() }));
         assert_eq!(first.fingerprint, second.fingerprint, "seed {seed}");
         assert_eq!(first.fault, None, "seed {seed}");
         assert!(first.trace.is_empty() && !second.trace.is_empty());

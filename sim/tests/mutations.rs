@@ -40,7 +40,9 @@ fn every_planted_mistake_is_found() {
             Some((seed, fault)) if kinds.contains(&fault.kind) => {
                 println!("{mutation:?}: found after {seed} seeds, {}", fault.kind.name());
             }
-            Some((seed, fault)) => missed.push(format!("{mutation:?}: seed {seed} found something else: {fault}")),
+            Some((seed, fault)) => {
+                missed.push(format!("{mutation:?}: seed {seed} found something else: {fault}"))
+            }
             None => missed.push(format!("{mutation:?}: not found in {SEEDS_MAX} seeds")),
         }
     }
