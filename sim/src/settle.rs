@@ -11,11 +11,14 @@ use tollgate_protocol::instrument::InstrumentIndex;
 
 use crate::client::same;
 use crate::fault::Kind;
+use crate::gateway::Gateway;
 use crate::random::Random;
 use crate::setup::Hazard;
 use crate::sim::{Outcome, Sim, note};
 use tollgate_core::link::ToHot;
 
+/// Turns after which what the lanes hold, and what a full journal held back, has been heard.
+const TURNS_MIN: usize = 8;
 /// Turns that settling may take.
 const TURNS_MAX: usize = 1_500;
 /// Between two of them, in nanoseconds.
@@ -28,7 +31,7 @@ impl Sim {
         let mut random = Random::new(self.seed ^ 0x7365_7474);
         self.make_whole(&mut random)?;
         let mut turns = 0;
-        while !self.is_settled() && turns < TURNS_MAX {
+        while (turns < TURNS_MIN || !self.is_settled()) && turns < TURNS_MAX {
             self.pass(TURN_NS);
             self.pump(&mut random)?;
             self.start()?;
@@ -70,7 +73,8 @@ impl Sim {
                 || order.cancel_pending
                 || order.replace_pending.is_some()
         };
-        self.gateway.is_some()
+        let is_heard = |gateway: &Gateway| gateway.reports.iter().all(|lane| lane.free() == lane.capacity());
+        self.gateway.as_ref().is_some_and(is_heard)
             && self.links.iter().all(crate::venue::Link::is_quiet)
             && state.venues.iter().all(|venue| *venue == VenueState::Up)
             && !orders.open_slots().iter().any(is_open)
