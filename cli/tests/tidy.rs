@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each crate may depend on, by folder. Its own tests may use more.
-const EDGES: [(&str, &[&str]); 10] = [
+const EDGES: [(&str, &[&str]); 11] = [
     ("protocol", &[]),
     ("journal", &[]),
     ("config", &["protocol"]),
@@ -17,6 +17,7 @@ const EDGES: [(&str, &[&str]); 10] = [
     ("gateway", &["protocol", "journal", "config", "contract", "bridge", "core"]),
     ("clients/rust", &["protocol"]),
     ("cli", &["protocol", "journal", "config", "core", "gateway", "client"]),
+    ("sim", &["protocol", "journal", "config", "contract", "bridge", "core"]),
     ("bench", &["protocol", "journal", "config", "contract", "bridge", "core", "gateway", "client"]),
 ];
 

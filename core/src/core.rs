@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tollgate_contract::lane::{Receiver, Sender};
 use tollgate_contract::venue::{VenueReport, VenueRequest};
 use tollgate_journal::{Append, AppendError, Condition, Room};
+use tollgate_protocol::answer::OrderStatus;
 use tollgate_protocol::command::Action;
 use tollgate_protocol::event::{Durability, Event};
 use tollgate_protocol::identity::{CommandId, OrderId};
@@ -18,6 +19,7 @@ use super::state::{State, sweeps};
 use super::world::World;
 use super::{judge, memory, recent::Recent};
 use crate::metrics::Metrics;
+use crate::mutation::{self, Mutation};
 use crate::record::{
     BESIDE_COMMAND_BYTES_MAX, Child, Effect, Intent, Origin, PAYLOAD_BYTES_MAX, Price, Record, Refusal,
     ReportRecord,
@@ -116,6 +118,10 @@ impl<W: World> Core<W> {
         let encode = |out: &mut [u8]| refusal.encode_received(command, out);
         let sequence = self.append(Room::Ordinary, Refusal::KIND, bytes_max, encode)?;
         self.state.advance(self.now_ns);
+        if mutation::is(Mutation::ForgetRefusal) {
+            self.state.event_sequences[usize::from(refusal.client)] = refusal.event_sequence;
+            return Ok(sequence);
+        }
         self.state.apply_refusal(sequence, self.now_ns, refusal);
         Ok(sequence)
     }
@@ -169,7 +175,8 @@ impl<W: World> Core<W> {
         event: &Event,
         write: impl Fn(&mut Writer<'_>),
     ) {
-        sessions.publish(client, event.event_sequence, self.gate(sequence), write);
+        let gate = if mutation::is(Mutation::TellBeforeJournal) { 0 } else { self.gate(sequence) };
+        sessions.publish(client, event.event_sequence, gate, write);
         self.metrics.event_sequences[usize::from(client)].set(event.event_sequence);
         self.recent.push(client, sequence, event);
     }
@@ -193,7 +200,8 @@ impl<W: World> Core<W> {
                 return false;
             }
         }
-        for remembered in self.recent.from(client, next) {
+        let skipped = usize::from(mutation::is(Mutation::SkipFirstEvent));
+        for remembered in self.recent.from(client, next).skip(skipped) {
             let event = &remembered.event;
             if session.event(event.event_sequence, gate, |out| event.write(out)).is_err() {
                 session.ending = Some(Code::SessionSlowReader);
@@ -234,7 +242,7 @@ impl<W: World> Core<W> {
     /// Puts a request on its way once the journal is durable up to `sequence`.
     #[inline]
     pub fn request(&mut self, venue: usize, sequence: u64, request: VenueRequest) {
-        let gate = self.gate(sequence);
+        let gate = if mutation::is(Mutation::SendBeforeJournal) { 0 } else { self.gate(sequence) };
         self.venues[venue].outbox.push(gate, request);
     }
 
@@ -261,7 +269,8 @@ impl<W: World> Core<W> {
     pub fn ask(&mut self, slot: u32) {
         let order = *self.state.orders.get(slot);
         let venue = self.venue_of(&order);
-        if self.venues[venue].outbox.is_busy() {
+        let is_forgotten = mutation::is(Mutation::ForgetInFlight) && order.status == OrderStatus::Sent;
+        if self.venues[venue].outbox.is_busy() || is_forgotten {
             return;
         }
         self.asked[slot as usize] = Asked { at_ns: self.now_ns, waiting: true };

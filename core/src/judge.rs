@@ -19,6 +19,7 @@ use super::precision;
 use super::risk::{self, Candidate};
 use super::state::State;
 use crate::link::Grant;
+use crate::mutation::{self, Mutation};
 use crate::record::{Effect, OrderTerms, VenueState};
 
 /// Who asks.
@@ -233,7 +234,13 @@ pub fn may_see(state: &State, asker: Asker<'_>, order: &Order) -> bool {
 
 #[inline]
 fn cancel(state: &State, asker: Asker<'_>, which: Target) -> Result<Effect, Reject> {
-    Ok(Effect::Cancel(target(state, asker, which)?.order_id))
+    let order = target(state, asker, which)?;
+    if mutation::is(Mutation::HaltStopsCancels)
+        && state.halts.account(order.terms.account.0) == TradingState::Halted
+    {
+        return Err(Reject::new(Code::TradingHalted, Owner::Account));
+    }
+    Ok(Effect::Cancel(order.order_id))
 }
 
 fn replace(state: &State, asker: Asker<'_>, replace: &Replace, now_ns: u64) -> Result<Effect, Reject> {

@@ -21,6 +21,10 @@ mod limits;
 pub mod link;
 mod memory;
 pub mod metrics;
+#[cfg(feature = "mutations")]
+pub mod mutation;
+#[cfg(not(feature = "mutations"))]
+mod mutation;
 mod orders;
 mod outbox;
 mod pipeline;

@@ -24,6 +24,7 @@ use super::stage::{Probe, Stage};
 use super::table::hash_bytes;
 use super::world::World;
 use crate::metrics::{Metrics, Outcome};
+use crate::mutation::{self, Mutation};
 use crate::record::{Authority, COMMAND_BYTES_MAX, Effect, Intent, OrderTerms, Origin, Refusal};
 
 /// Seed of content hashes. They are in the journal: never change it.
@@ -269,6 +270,7 @@ fn answer_repeat<W: World>(core: &mut Core<W>, sessions: &mut Sessions<W>, incom
     );
     match seen {
         Seen::New => return false,
+        Seen::Same(_) if mutation::is(Mutation::SkipDedupe) => return false,
         Seen::Same(first) => {
             let event = first_event(core, command, first);
             // The answer repeats what it promised, so it waits for the same.

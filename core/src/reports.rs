@@ -14,6 +14,7 @@ use super::core::{Core, LiveQuote};
 use super::orders::{Order, Totals};
 use super::sessions::Sessions;
 use super::world::World;
+use crate::mutation::{self, Mutation};
 use crate::record::{self, Record, ReportRecord, VenueRecord, VenueState};
 
 /// So many open orders are looked through after every answer to a question.
@@ -87,14 +88,29 @@ fn order<W: World>(
 fn news<W: World>(core: &Core<W>, before: &Order, body: &ReportBody) -> Option<ReportKind> {
     let instrument = instrument_of(core, before);
     let open = !before.status.is_final();
-    let waits = matches!(before.status, OrderStatus::Sent | OrderStatus::Unknown);
+    let waits = before.status == OrderStatus::Sent;
+    // What left the order unknown may have taken fills with it, and no state tells them: the answer to the question does,
+    // and says after them how the order stands.
+    let is_asked = before.status == OrderStatus::Unknown;
     match *body {
+        ReportBody::Accepted { .. }
+        | ReportBody::Cancelled
+        | ReportBody::Expired
+        | ReportBody::CancelRejected { .. }
+        | ReportBody::Replaced { .. }
+        | ReportBody::ReplaceRejected { .. }
+            if is_asked =>
+        {
+            None
+        }
         ReportBody::Accepted { venue_order_id } => {
             (open && (waits || before.venue_order_id == 0)).then_some(ReportKind::Accepted { venue_order_id })
         }
         ReportBody::Filled { trade_id, price_ticks, quantity_steps, fee, maker } => {
             // A late fill of an order that counts as cancelled is a trade all the same.
-            let new = core.state.orders.is_new_trade(before.order_id, trade_id);
+            let new = core.state.orders.is_new_trade(before.order_id, trade_id)
+                || mutation::is(Mutation::FillTwice);
+            let new = new && (open || !mutation::is(Mutation::DropLateFill));
             (new && quantity_steps > 0).then(|| {
                 ReportKind::Filled(Fill {
                     trade_id,
@@ -276,7 +292,8 @@ fn not_found<W: World>(
     if before.status.is_final() {
         return Ok(());
     }
-    if !definitive || before.venue_order_id != 0 {
+    let is_believed = definitive || mutation::is(Mutation::BelieveUnsure);
+    if !is_believed || before.venue_order_id != 0 {
         // Not a proof, or against what the venue said before.
         return unsettled(core, sessions, before, "the venue does not find it");
     }
@@ -327,7 +344,13 @@ fn connected<W: World>(core: &mut Core<W>, sessions: &mut Sessions<W>, venue: us
     set_venue(core, venue, VenueState::Reconciling, Remark::EMPTY)?;
     for at in 0..core.state.orders.open_count() {
         let slot = core.state.orders.open_slots()[at];
-        if core.venue_of(core.state.orders.get(slot)) == venue {
+        let order = *core.state.orders.get(slot);
+        if core.venue_of(&order) != venue {
+            continue;
+        }
+        if mutation::is(Mutation::SendUnknownAgain) && order.status == OrderStatus::Unknown {
+            core.request_new(order.order_id);
+        } else {
             core.ask(slot);
         }
     }
@@ -352,6 +375,9 @@ pub fn lost_in_flight<W: World>(
     venue: usize,
     reason: Remark,
 ) -> Result<(), Code> {
+    if mutation::is(Mutation::ForgetInFlight) {
+        return Ok(());
+    }
     for at in 0..core.state.orders.open_count() {
         let slot = core.state.orders.open_slots()[at];
         let order = *core.state.orders.get(slot);

@@ -16,6 +16,7 @@ use super::orders::{Order, Orders, Totals};
 use super::repeat::Repeats;
 use super::rules::Rules;
 use super::table::hash_bytes;
+use crate::mutation::{self, Mutation};
 use crate::record::{
     Child, Effect, Intent, OrderTerms, Origin, Price, Record, Refusal, ReportRecord, VenueState,
 };
@@ -379,6 +380,7 @@ impl State {
                     self.orders.finish(slot, OrderStatus::Filled);
                 }
             }
+            ReportKind::ReplaceRejected { .. } if mutation::is(Mutation::KeepPending) => {}
             ReportKind::ReplaceRejected { .. } => order.replace_pending = None,
             ReportKind::Unknown { .. } => order.status = OrderStatus::Unknown,
         }
