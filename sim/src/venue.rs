@@ -203,12 +203,10 @@ impl Link {
             self.send_at(due_ns, unknown(order_id, "no answer came in time"), true);
             return;
         }
-        for report in &mut out {
-            if let VenueReport::Order { body: ReportBody::NotFound { definitive }, .. } = report
-                && random.percent(self.roughness.unsure_answers)
-            {
-                *definitive = false;
-            }
+        if is_question && random.percent(self.roughness.unsure_answers) {
+            // It may be behind, and says so: the order may stand there all the same.
+            let body = ReportBody::NotFound { definitive: false };
+            out = vec![VenueReport::Order { order_id, body }];
         }
         self.say(out, random);
     }
