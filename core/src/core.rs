@@ -21,8 +21,8 @@ use super::{judge, memory, recent::Recent};
 use crate::metrics::Metrics;
 use crate::mutation::{self, Mutation};
 use crate::record::{
-    BESIDE_COMMAND_BYTES_MAX, Child, Effect, Intent, Origin, PAYLOAD_BYTES_MAX, Price, Record, Refusal,
-    ReportRecord,
+    BESIDE_COMMAND_BYTES_MAX, Child, Effect, Intent, Origin, PAYLOAD_BYTES_MAX, Price, Record,
+    RejectionRecord, ReportRecord,
 };
 
 /// The last quote of an instrument, as the venue sent it: newer than what the journal has, and no decision rests on it
@@ -111,18 +111,18 @@ impl<W: World> Core<W> {
         Ok(sequence)
     }
 
-    /// The same for a refusal.
+    /// The same for a rejection.
     #[inline]
-    pub fn commit_refusal(&mut self, refusal: &Refusal, command: &[u8]) -> Result<u64, Code> {
+    pub fn commit_rejection(&mut self, rejection: &RejectionRecord, command: &[u8]) -> Result<u64, Code> {
         let bytes_max = command.len() + BESIDE_COMMAND_BYTES_MAX;
-        let encode = |out: &mut [u8]| refusal.encode_received(command, out);
-        let sequence = self.append(Room::Ordinary, Refusal::KIND, bytes_max, encode)?;
+        let encode = |out: &mut [u8]| rejection.encode_received(command, out);
+        let sequence = self.append(Room::Ordinary, RejectionRecord::KIND, bytes_max, encode)?;
         self.state.advance(self.now_ns);
-        if mutation::is(Mutation::ForgetRefusal) {
-            self.state.event_sequences[usize::from(refusal.client)] = refusal.event_sequence;
+        if mutation::is(Mutation::ForgetRejection) {
+            self.state.event_sequences[usize::from(rejection.client)] = rejection.event_sequence;
             return Ok(sequence);
         }
-        self.state.apply_refusal(sequence, self.now_ns, refusal);
+        self.state.apply_rejection(sequence, self.now_ns, rejection);
         Ok(sequence)
     }
 

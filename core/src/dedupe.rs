@@ -13,13 +13,13 @@ use super::table::{IndexTable, hash_pair};
 /// The first answer to a command, as the window keeps it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FirstAnswer {
-    /// The journal sequence of the intent or the refusal.
+    /// The journal sequence of the intent or the rejection.
     pub sequence: u64,
     /// The number of the event.
     pub event_sequence: u64,
     /// When it was journaled.
     pub time_ns: u64,
-    /// The refusal; `None` when it was acknowledged.
+    /// The rejection; `None` when it was acknowledged.
     pub reject: Option<Reject>,
 }
 

@@ -178,7 +178,7 @@ pub struct Totals {
     pub hour: WindowCount,
     /// Orders since the daily reset.
     pub day: u64,
-    /// Rate refusals of this minute.
+    /// Rate rejections of this minute.
     pub breaches: WindowCount,
     /// Until when the rate is used up, in nanoseconds since the Unix epoch (GCRA).
     pub rate_used_until_ns: u64,
@@ -327,7 +327,7 @@ impl Exposure {
         }
     }
 
-    /// Counts a rate refusal of an owner.
+    /// Counts a rate rejection of an owner.
     pub fn count_breach(&mut self, owner: usize, now_ns: u64) {
         self.totals[owner].breaches.add(now_ns / MINUTE_NS);
     }

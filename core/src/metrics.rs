@@ -179,7 +179,7 @@ pub struct VenueMetrics {
 pub struct Metrics {
     /// Commands by action ([`Action::NAMES`]) and outcome ([`Outcome::NAMES`]).
     pub commands: [[Counter; 5]; 10],
-    /// Refusals by code, in the order of [`Code::ALL`].
+    /// Rejections by code, in the order of [`Code::ALL`].
     pub rejects: Box<[Counter]>,
     /// Reports by kind ([`ReportKind::NAMES`](tollgate_protocol::event::ReportKind::NAMES)).
     pub reports: [Counter; 9],
@@ -241,7 +241,7 @@ pub struct Metrics {
     pub door_accepted: Counter,
     /// Written by the door: logons that succeeded.
     pub door_logons: Counter,
-    /// Written by the door: refusals and drops before a logon, by code, in the order of [`Code::ALL`].
+    /// Written by the door: rejections and drops before a logon, by code, in the order of [`Code::ALL`].
     pub door_refused: Box<[Counter]>,
     /// Written by the door: events replayed from the journal.
     pub door_events_replayed: Counter,

@@ -25,8 +25,8 @@ pub enum Mutation {
     BelieveUnsure,
     /// A fill that comes after its order's end is dropped.
     DropLateFill,
-    /// A refusal is journaled and told, and not remembered.
-    ForgetRefusal,
+    /// A rejection is journaled and told, and not remembered.
+    ForgetRejection,
     /// A resumed session misses its first event.
     SkipFirstEvent,
     /// A change that the venue refused stays pending.

@@ -389,8 +389,8 @@ impl Trades {
         self.table.find(hash, |entry| self.entries[entry as usize] == (order_id, trade_id)).is_some()
     }
 
-    #[inline]
     /// The trade that makes room for the next one; `None` while there is room.
+    #[inline]
     fn oldest(&self) -> Option<(OrderId, u64)> {
         (self.entries.len() == self.entries.capacity()).then(|| self.entries[self.next])
     }

@@ -1,5 +1,5 @@
 //! The way of a command, as one list of steps:
-//! decode → authenticate → dedupe → precision → risk → journal → route → reply.
+//! authenticate → decode → dedupe → precision → risk → journal → route → reply.
 
 use std::ops::Range;
 
@@ -25,7 +25,7 @@ use super::table::hash_bytes;
 use super::world::World;
 use crate::metrics::{Metrics, Outcome};
 use crate::mutation::{self, Mutation};
-use crate::record::{Authority, COMMAND_BYTES_MAX, Effect, Intent, OrderTerms, Origin, Refusal};
+use crate::record::{Authority, COMMAND_BYTES_MAX, Effect, Intent, OrderTerms, Origin, RejectionRecord};
 
 /// Seed of content hashes. They are in the journal: never change it.
 const CONTENT_SEED: u64 = 0x746f_6c6c_6761_7465;
@@ -184,17 +184,17 @@ fn reject_command<W: World, P: Probe>(
     let client = incoming.client;
     let event_sequence = core.state.next_event_sequence(client);
     let (content_hash, command) = (incoming.content_hash, *incoming.command);
-    let refusal = Refusal { client, event_sequence, content_hash, authority, command, reject };
-    let sequence = match core.commit_refusal(&refusal, sessions.bytes(incoming.slot, &incoming.body)) {
+    let record = RejectionRecord { client, event_sequence, content_hash, authority, command, reject };
+    let sequence = match core.commit_rejection(&record, sessions.bytes(incoming.slot, &incoming.body)) {
         Ok(sequence) => sequence,
         Err(code) => return refuse(core, sessions, incoming, Reject::new(code, Owner::Gateway)),
     };
     probe.ended(Stage::Journal);
-    core.tell(sessions, sequence, client, &refusal.rejection(core.now_ns));
+    core.tell(sessions, sequence, client, &record.rejection(core.now_ns));
     core.metrics.command(&incoming.command.action, Outcome::Rejected);
     Metrics::code(&core.metrics.rejects, reject.code);
     probe.ended(Stage::Reply);
-    after_refusal(core, sessions, incoming, &reject);
+    after_rejection(core, sessions, incoming, &reject);
 }
 
 /// Queries and heartbeats change nothing: they are answered at once, and not journaled.
@@ -374,9 +374,9 @@ fn route<W: World>(core: &mut Core<W>, sequence: u64, intent: &Intent) {
     }
 }
 
-/// Reactions to refusals: a client that keeps breaking its rate halts its account; a self-trade may cancel both.
+/// Reactions to rejections: a client that keeps breaking its rate halts its account; a self-trade may cancel both.
 #[cold]
-fn after_refusal<W: World>(
+fn after_rejection<W: World>(
     core: &mut Core<W>,
     sessions: &Sessions<W>,
     incoming: &Incoming<'_>,

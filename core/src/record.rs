@@ -37,7 +37,7 @@ pub enum Record {
     /// A command that passed every check, with what it leads to.
     Intent(Intent),
     /// A command that was refused.
-    Refusal(Refusal),
+    Rejection(RejectionRecord),
     /// An order that a close-all, a flatten or a risk halt made.
     Child(Child),
     /// What a venue said of an order.
@@ -269,7 +269,7 @@ wire_struct!(Intent { client, origin, event_sequence, content_hash, authority, c
 
 /// A command that was refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Refusal {
+pub struct RejectionRecord {
     /// Whose.
     pub client: u16,
     /// The number in the client's stream of events.
@@ -284,7 +284,7 @@ pub struct Refusal {
     pub reject: Reject,
 }
 
-wire_struct!(Refusal { client, event_sequence, content_hash, authority, command, reject });
+wire_struct!(RejectionRecord { client, event_sequence, content_hash, authority, command, reject });
 
 /// An order that another command made. Its id is the record's sequence.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -392,7 +392,7 @@ impl Record {
             Self::Start(_) => 2,
             Self::Price(_) => 3,
             Self::Intent(_) => Intent::KIND,
-            Self::Refusal(_) => Refusal::KIND,
+            Self::Rejection(_) => RejectionRecord::KIND,
             Self::Child(_) => 6,
             Self::Report(_) => ReportRecord::KIND,
             Self::Venue(_) => 8,
@@ -420,7 +420,7 @@ impl Record {
             Self::Start(record) => encode(record, out),
             Self::Price(record) => encode(record, out),
             Self::Intent(record) => encode(record, out),
-            Self::Refusal(record) => encode(record, out),
+            Self::Rejection(record) => encode(record, out),
             Self::Child(record) => encode(record, out),
             Self::Report(record) => encode(record, out),
             Self::Venue(record) => encode(record, out),
@@ -437,7 +437,7 @@ impl Record {
             2 => of(payload, Self::Start),
             3 => of(payload, Self::Price),
             4 => of(payload, Self::Intent),
-            5 => of(payload, Self::Refusal),
+            5 => of(payload, Self::Rejection),
             6 => of(payload, Self::Child),
             7 => of(payload, Self::Report),
             8 => of(payload, Self::Venue),
@@ -454,7 +454,7 @@ impl Record {
     pub fn event(&self, sequence: u64, time_ns: u64, durability: Durability) -> Option<(u16, Event)> {
         let (client, event) = match self {
             Self::Intent(intent) => (intent.client, intent.acknowledgement(sequence, time_ns, durability)),
-            Self::Refusal(refusal) => (refusal.client, refusal.rejection(time_ns)),
+            Self::Rejection(rejection) => (rejection.client, rejection.rejection(time_ns)),
             Self::Report(report) => (report.client, report.event(time_ns)),
             _ => return None,
         };
@@ -513,7 +513,7 @@ impl Intent {
     }
 }
 
-impl Refusal {
+impl RejectionRecord {
     /// The stable number of its kind.
     pub const KIND: u16 = 5;
 

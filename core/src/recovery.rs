@@ -207,10 +207,10 @@ impl Recovery {
                 intent.effect = self.effect(intent.effect)?;
                 Record::Intent(intent)
             }
-            Record::Refusal(mut refusal) => {
-                refusal.client = self.client(refusal.client)?;
-                refusal.authority = self.authority(refusal.authority);
-                Record::Refusal(refusal)
+            Record::Rejection(mut rejection) => {
+                rejection.client = self.client(rejection.client)?;
+                rejection.authority = self.authority(rejection.authority);
+                Record::Rejection(rejection)
             }
             Record::Child(mut child) => {
                 child.client = self.client(child.client)?;

@@ -24,7 +24,7 @@ pub struct Difference {
 pub struct Tally {
     /// Decisions made again, and the same.
     pub same: u64,
-    /// Refusals for what the journal does not hold: room in lanes and tables of that moment, symbols of the key.
+    /// Rejections for what the journal does not hold: room in lanes and tables of that moment, symbols of the key.
     pub by_surroundings: u64,
     /// Digests that were right.
     pub digests: u64,
@@ -58,9 +58,9 @@ impl Replay {
                 let recorded = Ok(intent.effect);
                 self.decide(record, intent.client, intent.authority, &intent.command, recorded);
             }
-            Record::Refusal(refusal) => {
-                let recorded = Err(refusal.reject);
-                self.decide(record, refusal.client, refusal.authority, &refusal.command, recorded);
+            Record::Rejection(rejection) => {
+                let recorded = Err(rejection.reject);
+                self.decide(record, rejection.client, rejection.authority, &rejection.command, recorded);
             }
             _ => {}
         }
@@ -102,7 +102,7 @@ impl Replay {
     }
 }
 
-/// Refusals that rest on something outside the journal.
+/// Rejections that rest on something outside the journal.
 fn from_surroundings(reject: &Reject) -> bool {
     matches!(reject.code, Code::QueueFull | Code::JournalFull | Code::JournalFailed)
         || reject.code == Code::SymbolNotAllowed && reject.owner == Owner::Client

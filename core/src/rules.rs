@@ -135,7 +135,7 @@ pub struct Rules {
     pub slow_orders_per_second: u32,
     /// Nanoseconds between two of them.
     pub slow_interval_ns: u64,
-    /// Rate refusals in a minute that halt the account; 0 for never.
+    /// Rate rejections in a minute that halt the account; 0 for never.
     pub rate_breaches_to_halt: u32,
     /// Whether that halt cancels working orders.
     pub rate_halt_cancels: bool,

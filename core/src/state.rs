@@ -18,7 +18,7 @@ use super::rules::Rules;
 use super::table::hash_bytes;
 use crate::mutation::{self, Mutation};
 use crate::record::{
-    Child, Effect, Intent, OrderTerms, Origin, Price, Record, Refusal, ReportRecord, VenueState,
+    Child, Effect, Intent, OrderTerms, Origin, Price, Record, RejectionRecord, ReportRecord, VenueState,
 };
 
 /// The state of one gateway.
@@ -115,7 +115,7 @@ impl State {
             Record::Start(_) => self.venues.fill(VenueState::Down),
             Record::Price(price) => self.apply_price(price),
             Record::Intent(intent) => self.apply_intent(sequence, time_ns, intent),
-            Record::Refusal(refusal) => self.apply_refusal(sequence, time_ns, refusal),
+            Record::Rejection(rejection) => self.apply_rejection(sequence, time_ns, rejection),
             Record::Child(child) => self.apply_child(sequence, time_ns, child),
             Record::Report(report) => self.apply_report(report),
             Record::Venue(venue) => self.venues[usize::from(venue.venue)] = venue.state,
@@ -211,20 +211,20 @@ impl State {
         self.exposure.use_rate(&self.rules, owners, time_ns);
     }
 
-    /// Takes the journal's record of a refusal.
+    /// Takes the journal's record of a rejection.
     #[inline]
-    pub fn apply_refusal(&mut self, sequence: u64, time_ns: u64, refusal: &Refusal) {
-        let client = refusal.client;
-        self.event_sequences[usize::from(client)] = refusal.event_sequence;
-        let reject = refusal.reject;
-        let command = &refusal.command;
+    pub fn apply_rejection(&mut self, sequence: u64, time_ns: u64, rejection: &RejectionRecord) {
+        let client = rejection.client;
+        self.event_sequences[usize::from(client)] = rejection.event_sequence;
+        let reject = rejection.reject;
+        let command = &rejection.command;
         self.remember(
             sequence,
             time_ns,
             client,
-            refusal.event_sequence,
+            rejection.event_sequence,
             command,
-            refusal.content_hash,
+            rejection.content_hash,
             Some(reject),
         );
         if reject.code == Code::RateLimitExceeded && reject.owner != Owner::Session {

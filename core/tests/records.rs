@@ -8,7 +8,7 @@ use std::fmt::Debug;
 use serde::Serialize;
 use tollgate_core::record::{
     Authority, BESIDE_COMMAND_BYTES_MAX, COMMAND_BYTES_MAX, Child, Digest, Effect, Intent, Loss, Name,
-    NameTable, OrderTerms, Origin, PAYLOAD_BYTES_MAX, Price, Record, Refusal, ReportRecord, Start,
+    NameTable, OrderTerms, Origin, PAYLOAD_BYTES_MAX, Price, Record, RejectionRecord, ReportRecord, Start,
     VenueRecord, VenueState,
 };
 use tollgate_protocol::command::{
@@ -145,7 +145,7 @@ fn authority(number: u64) -> Authority {
     Authority { scopes: number as u8, accounts: number }
 }
 
-fn refusals(number: u64) -> impl Iterator<Item = Refusal> {
+fn refusals(number: u64) -> impl Iterator<Item = RejectionRecord> {
     let numbers = decimal(number);
     let reject = Reject {
         code: *Code::ALL.last().unwrap(),
@@ -154,7 +154,7 @@ fn refusals(number: u64) -> impl Iterator<Item = Refusal> {
         limit: numbers,
         above: numbers,
     };
-    commands(number).map(move |command| Refusal {
+    commands(number).map(move |command| RejectionRecord {
         client: number as u16,
         event_sequence: number,
         content_hash: number,
@@ -218,7 +218,7 @@ fn records_are_written_and_read_as_postcard_does() {
         let instrument = InstrumentIndex(index);
         is_postcard(Price { instrument, bid_ticks, ask_ticks, observed_ns: number }, Record::Price);
         intents(number).for_each(|intent| is_postcard(intent, Record::Intent));
-        refusals(number).for_each(|refusal| is_postcard(refusal, Record::Refusal));
+        refusals(number).for_each(|refusal| is_postcard(refusal, Record::Rejection));
         let (command_id, terms) = (command_id(number), terms(number));
         is_postcard(Child { client: index, command_id, parent: number, terms }, Record::Child);
         reports(number).for_each(|report| is_postcard(report, Record::Report));
@@ -247,7 +247,7 @@ fn a_received_command_makes_the_same_record() {
             assert_eq!(whole[..length], received[..again]);
         }
         for refusal in refusals(number) {
-            let length = Record::Refusal(refusal).encode(&mut whole);
+            let length = Record::Rejection(refusal).encode(&mut whole);
             let again = refusal.encode_received(&encoded(&refusal.command), &mut received);
             assert_eq!(whole[..length], received[..again]);
         }

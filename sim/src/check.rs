@@ -74,7 +74,7 @@ impl Sim {
             Record::Intent(intent) if intent.origin == Origin::Client => {
                 (intent.client, &intent.command, None)
             }
-            Record::Refusal(refusal) => (refusal.client, &refusal.command, Some(refusal.reject)),
+            Record::Rejection(refusal) => (refusal.client, &refusal.command, Some(refusal.reject)),
             _ => return Ok(()),
         };
         if let Some(reject) = reject {

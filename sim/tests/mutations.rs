@@ -18,7 +18,7 @@ const PLANTED: [(Mutation, &[Kind]); 14] = [
     (Mutation::Core(Core::SendUnknownAgain), &[Kind::OrderTwice]),
     (Mutation::Core(Core::BelieveUnsure), &[Kind::OrderUnsettled]),
     (Mutation::Core(Core::DropLateFill), &[Kind::OrderUnsettled, Kind::PositionDiffers]),
-    (Mutation::Core(Core::ForgetRefusal), &[Kind::StateDiffers, Kind::OutcomeTwice]),
+    (Mutation::Core(Core::ForgetRejection), &[Kind::StateDiffers, Kind::OutcomeTwice]),
     (Mutation::Core(Core::SkipFirstEvent), &[Kind::EventsBroken]),
     (Mutation::Core(Core::KeepPending), &[Kind::OrderUnsettled]),
     (Mutation::Core(Core::HaltStopsCancels), &[Kind::CancelRefused]),

@@ -104,7 +104,7 @@ pub enum ReportBody {
     },
     /// A trade.
     Filled {
-        /// The venue's id of the trade; unique per order at least.
+        /// The venue's id of the trade. It is compared within its order alone: the two sides of one trade may share it.
         trade_id: u64,
         /// Price, in ticks.
         price_ticks: i64,

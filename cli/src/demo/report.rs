@@ -45,7 +45,7 @@ impl JournalCounts {
             counts.records += 1;
             match Record::decode(record.sequence, record.kind, record.payload) {
                 Ok(Record::Intent(intent)) if intent.origin == Origin::Client => counts.intents += 1,
-                Ok(Record::Refusal(_)) => counts.refusals += 1,
+                Ok(Record::Rejection(_)) => counts.refusals += 1,
                 Ok(Record::Report(_)) => counts.reports += 1,
                 Ok(_) => {}
                 Err(error) => return Err(Failure::operating(error)),

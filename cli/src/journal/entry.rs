@@ -80,7 +80,7 @@ impl Entry {
     pub(crate) fn client(&self) -> Option<u16> {
         match self.record.as_ref().ok()? {
             Record::Intent(intent) => Some(intent.client),
-            Record::Refusal(refusal) => Some(refusal.client),
+            Record::Rejection(refusal) => Some(refusal.client),
             Record::Child(child) => Some(child.client),
             Record::Report(report) => Some(report.client),
             Record::Name(Name { table: NameTable::Client, index, .. }) => Some(*index),
@@ -126,7 +126,7 @@ impl Entry {
                 };
                 format!("{action}{origin}; command {}", intent.command.command_id)
             }
-            Record::Refusal(refusal) => {
+            Record::Rejection(refusal) => {
                 let action = describe::action(&refusal.command.action);
                 format!("{}; {action}; command {}", refusal.reject, refusal.command.command_id)
             }
@@ -238,7 +238,7 @@ fn record_document(record: &Record, names: &Names) -> Value {
             "command": document::command(&intent.command),
             "effect": effect(&intent.effect, names),
         }),
-        Record::Refusal(refusal) => json!({
+        Record::Rejection(refusal) => json!({
             "client": names.client(refusal.client),
             "event_sequence": refusal.event_sequence,
             "content_hash": format!("{:016x}", refusal.content_hash),

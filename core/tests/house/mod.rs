@@ -6,7 +6,7 @@ use std::path::Path;
 use tollgate_config::Settings;
 use tollgate_core::link::Grant;
 use tollgate_core::record::{
-    Authority, Intent, Origin, Price, Record, Refusal, ReportRecord, VenueRecord, VenueState,
+    Authority, Intent, Origin, Price, Record, RejectionRecord, ReportRecord, VenueRecord, VenueState,
 };
 use tollgate_core::{Asker, State, judge};
 use tollgate_protocol::command::{Action, NewOrder, OrderType, Side, TimeInForce};
@@ -79,8 +79,9 @@ impl House {
                 Ok(self.apply(&Record::Intent(intent)))
             }
             Err(reject) => {
-                let refusal = Refusal { client, event_sequence, content_hash, authority, command, reject };
-                self.apply(&Record::Refusal(refusal));
+                let refusal =
+                    RejectionRecord { client, event_sequence, content_hash, authority, command, reject };
+                self.apply(&Record::Rejection(refusal));
                 Err(reject)
             }
         }

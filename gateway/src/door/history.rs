@@ -321,7 +321,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use tollgate_core::record::{Authority, PAYLOAD_BYTES_MAX, Refusal};
+    use tollgate_core::record::{Authority, PAYLOAD_BYTES_MAX, RejectionRecord};
     use tollgate_journal::{Appender, Room, Settings};
     use tollgate_protocol::reject::{Code, Owner, Reject};
     use tollgate_protocol::{AccountName, Action, Command, CommandId, Decimal};
@@ -343,7 +343,14 @@ mod tests {
         };
         let reject = Reject::new(Code::QueueFull, Owner::Gateway);
         let authority = Authority::default();
-        Record::Refusal(Refusal { client, event_sequence, content_hash: 7, authority, command, reject })
+        Record::Rejection(RejectionRecord {
+            client,
+            event_sequence,
+            content_hash: 7,
+            authority,
+            command,
+            reject,
+        })
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tollgate_config::Settings;
 use tollgate_config::keys;
-use tollgate_core::record::{Authority, Name, NameTable, PAYLOAD_BYTES_MAX, Record, Refusal};
+use tollgate_core::record::{Authority, Name, NameTable, PAYLOAD_BYTES_MAX, Record, RejectionRecord};
 use tollgate_gateway::link::{FromHot, Handover, ToHot, Watermark};
 use tollgate_journal::{Appender, Durability as Class, FlusherHandle, FlusherOptions, Room};
 use tollgate_protocol::client::{ClientSession, Incoming, LogonRequest};
@@ -82,7 +82,7 @@ impl Book {
             action: Action::Heartbeat,
         };
         let reject = Reject::new(Code::QueueFull, Owner::Gateway);
-        self.append(&Record::Refusal(Refusal {
+        self.append(&Record::Rejection(RejectionRecord {
             client,
             event_sequence,
             content_hash: 7,

@@ -260,7 +260,7 @@ fn who_lacks_more_than_is_at_hand_while_the_disk_is_stuck_logs_on_without_it_and
     client.send(&cancel).unwrap();
     let is_its = |record: &Record| {
         matches!(record, Record::Intent(it) if it.command.command_id == cancel.command_id)
-            || matches!(record, Record::Refusal(it) if it.command.command_id == cancel.command_id)
+            || matches!(record, Record::Rejection(it) if it.command.command_id == cancel.command_id)
     };
     wait_for("the cancel to be judged", || house.records().iter().any(|(_, record)| is_its(record)));
     storage.release_syncs();
