@@ -117,7 +117,7 @@ impl Disk {
         let Some(free) = self.free_bytes else { return Ok(()) };
         match room {
             Room::Ordinary if free < bytes + self.reserve_bytes => Err(AppendError::Full),
-            Room::Reserved if free < bytes => Err(AppendError::ReserveFull),
+            _ if free < bytes => Err(AppendError::ReserveFull),
             _ => {
                 self.free_bytes = Some(free - bytes);
                 Ok(())
