@@ -175,10 +175,12 @@ fn resume(
     let Survey { mut found, active, records, first_sequence, .. } = survey;
     let Some(active) = active else {
         // The new first segment takes the place of one that is there, so that a crash never leaves none.
-        for unused in found.into_iter().skip(1).rev() {
+        for unused in found.drain(1.min(found.len())..).rev() {
             discard(storage, unused.path, recovery)?;
         }
-        return Ok((fresh(maker, 1, 1, 0)?, None));
+        let first = fresh(maker, 1, 1, 0)?;
+        recovery.discarded.extend(found.pop().map(|replaced| replaced.path));
+        return Ok((first, None));
     };
     let spare = found.split_off(active.position + 1);
     recovery.records = records;
@@ -309,7 +311,8 @@ fn adopt(
                 segment.leave();
                 adopted = Some(segment);
             }
-            _ if must_follow && found.index == index => {}
+            // The new one is renamed over it.
+            _ if must_follow && found.index == index => recovery.discarded.push(found.path),
             _ => discard(&*maker.storage, found.path, recovery)?,
         }
     }
