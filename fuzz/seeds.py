@@ -43,6 +43,8 @@ JOURNAL_FINDINGS = [
     bytes.fromhex("0208fefffed3040604fe0104f406578428ffffffffff29"),
     # The opening of an empty last segment is damaged.
     bytes.fromhex("02afafafafa4a4a4a4a4a431a4a4a4a4af4100ff28"),
+    # Bytes behind the closing record of the last segment.
+    bytes.fromhex("222c0016ffff000000000000d5d4d4d42b020001"),
 ]
 
 

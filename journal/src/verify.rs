@@ -208,6 +208,7 @@ impl Verifier {
         let header = found.header.ok()?;
         let mut looks = Looks::default();
         loop {
+            let before = *cursor;
             let step = found.step(cursor);
             if let Step::Record(decoded) = step {
                 self.result.records += 1;
@@ -218,8 +219,12 @@ impl Verifier {
             let verdict = judge(found, &header, cursor, step, last);
             // A writer may have gone on between the step and the verdict: what it commits is whole, so another look
             // at the same place tells its work from damage.
-            if last && !matches!(verdict, Ok(Ending::Clean | Ending::Closed)) && looks.again(cursor, &verdict)
+            if last
+                && !matches!(verdict, Ok(Ending::Clean | Ending::Closed))
+                && looks.again(&before, &verdict)
             {
+                // A closing record has moved it on.
+                *cursor = before;
                 continue;
             }
             match verdict {
